@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+# All third-party packages are found here and nowhere else. Versions and licences: README.md.
+
+find_package(Threads REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo)
+if(AVOCET_TESTS)
+  find_package(GTest 1.12 REQUIRED)
+endif()
+if(AVOCET_BENCH)
+  find_package(benchmark REQUIRED)
+endif()
+
+# Only the header <nifti1.h>/<nifti2.h> (file layout) and the small affine helpers are used.
+find_path(AVOCET_NIFTI_INCLUDE NAMES nifti2_io.h PATH_SUFFIXES nifti REQUIRED)
+find_library(AVOCET_NIFTI_LIBRARY NAMES nifti2 REQUIRED)
+add_library(avocet_nifti_c INTERFACE)
+target_include_directories(avocet_nifti_c SYSTEM INTERFACE "${AVOCET_NIFTI_INCLUDE}")
+target_link_libraries(avocet_nifti_c INTERFACE "${AVOCET_NIFTI_LIBRARY}")
+
+# LibTorch. The wheel's own CMake package insists on a CUDA toolkit and links the GPU half; the CPU
+# half is named by hand, so that machines without the NVIDIA wheels build and run.
+if(NOT EXISTS "${AVOCET_TORCH_DIR}/lib/libtorch_cpu.so")
+  message(FATAL_ERROR "LibTorch was not found in '${AVOCET_TORCH_DIR}'. Run './dev setup', or set "
+                      "AVOCET_TORCH_DIR to the folder 'torch' of the wheel torch==2.11.0.")
+endif()
+file(STRINGS "${AVOCET_TORCH_DIR}/version.py" avocet_torch_line REGEX "^__version__")
+string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" AVOCET_TORCH_VERSION "${avocet_torch_line}")
+if(NOT AVOCET_TORCH_VERSION VERSION_EQUAL 2.11.0)
+  message(FATAL_ERROR "AVOCET_TORCH_DIR holds torch ${AVOCET_TORCH_VERSION}; Avocet is pinned to 2.11.0.")
+endif()
+add_library(avocet_c10 SHARED IMPORTED)
+set_target_properties(avocet_c10 PROPERTIES IMPORTED_LOCATION "${AVOCET_TORCH_DIR}/lib/libc10.so")
+add_library(avocet_torch_cpu SHARED IMPORTED)
+set_target_properties(avocet_torch_cpu PROPERTIES
+  IMPORTED_LOCATION "${AVOCET_TORCH_DIR}/lib/libtorch_cpu.so")
+# One OpenMP runtime in the process: the copy that libtorch_cpu brings, not the compiler's.
+add_library(avocet_gomp SHARED IMPORTED)
+set_target_properties(avocet_gomp PROPERTIES IMPORTED_LOCATION "${AVOCET_TORCH_DIR}/lib/libgomp.so.1")
+add_library(avocet_torch INTERFACE)
+target_include_directories(avocet_torch SYSTEM INTERFACE
+  "${AVOCET_TORCH_DIR}/include" "${AVOCET_TORCH_DIR}/include/torch/csrc/api/include")
+target_compile_definitions(avocet_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
+target_link_libraries(avocet_torch INTERFACE avocet_torch_cpu avocet_c10 avocet_gomp Threads::Threads)
+# The wheel's libraries find libcudart and libcupti through their own RPATH at run time.
+target_link_options(avocet_torch INTERFACE -Wl,--allow-shlib-undefined)
+
+# CUDA. Kernels are raw .cu files (no ATen headers), in a library of their own.
+set(AVOCET_HAVE_CUDA OFF)
+if(NOT AVOCET_CUDA MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "AVOCET_CUDA is '${AVOCET_CUDA}'; it must be AUTO, ON or OFF.")
+endif()
+if(NOT AVOCET_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100-real 120)
+    enable_language(CUDA)
+    set(CMAKE_CUDA_STANDARD 17)
+    find_package(CUDAToolkit REQUIRED)
+    set(AVOCET_HAVE_CUDA ON)
+  elseif(AVOCET_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "AVOCET_CUDA=ON, but no CUDA compiler was found. Install the CUDA toolkit, "
+                        "set CMAKE_CUDA_COMPILER, or use AVOCET_CUDA=OFF.")
+  endif()
+endif()

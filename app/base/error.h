@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace avocet {
+
+// What the process returns to the shell. Documented in README.md and `avocet --help`.
+enum class ExitCode : int {
+  kOk = 0,
+  kInternal = 1,      // a defect of ours
+  kOption = 2,        // a wrong option or argument
+  kIo = 3,            // a file that cannot be read or written
+  kModel = 4,         // a model file that does not fit
+  kDevice = 5,        // a device that is asked for and missing
+  kSomeFailed = 6,    // a batch in which some items failed
+  kCancelled = 130,   // Ctrl-C
+};
+
+// Base of all errors that a user can cause or mend. The message is one sentence that names the file
+// or option, the offending value, and what to do.
+class Error : public std::runtime_error {
+ public:
+  Error(const std::string& message, ExitCode exit_code)
+      : std::runtime_error(message), exit_code_(exit_code) {}
+  ExitCode exit_code() const { return exit_code_; }
+
+ private:
+  ExitCode exit_code_;
+};
+
+class IoError : public Error {
+ public:
+  explicit IoError(const std::string& message) : Error(message, ExitCode::kIo) {}
+};
+
+class ModelError : public Error {
+ public:
+  explicit ModelError(const std::string& message) : Error(message, ExitCode::kModel) {}
+};
+
+class DeviceError : public Error {
+ public:
+  explicit DeviceError(const std::string& message) : Error(message, ExitCode::kDevice) {}
+};
+
+class OptionError : public Error {
+ public:
+  explicit OptionError(const std::string& message) : Error(message, ExitCode::kOption) {}
+};
+
+// Thrown by long work when Progress::Update returned false.
+class Cancelled : public Error {
+ public:
+  Cancelled() : Error("cancelled", ExitCode::kCancelled) {}
+};
+
+}  // namespace avocet

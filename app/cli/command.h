@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+
+#include "app/base/error.h"
+#include "app/base/progress.h"
+
+namespace avocet::cli {
+
+// What the chosen subcommand will do once the command line is parsed. Numbers go to stdout, progress
+// and warnings to stderr through `progress`.
+using Action = std::function<ExitCode(Progress& progress)>;
+
+// Each subcommand is one file with one such function: it adds itself to `app` and, when chosen, sets
+// `action`. The option struct is kept alive by the lambdas (shared_ptr).
+void AddInfo(CLI::App& app, Action& action);
+void AddModel(CLI::App& app, Action& action);
+void AddForward(CLI::App& app, Action& action);
+void AddSegment(CLI::App& app, Action& action);
+void AddEvaluate(CLI::App& app, Action& action);
+void AddTrain(CLI::App& app, Action& action);
+void AddDemo(CLI::App& app, Action& action);
+void AddDoctor(CLI::App& app, Action& action);
+
+}  // namespace avocet::cli

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/core/engine.h"
+
+#include "app/core/device.h"
+#include "app/core/engine_jobs.h"
+
+extern "C" __attribute__((visibility("default"))) const avocet::core::Engine* avocet_engine() {
+  using namespace avocet::core;
+  static const Engine engine{
+      nullptr,  // segment
+      nullptr,  // forward
+      nullptr,  // train
+      nullptr,  // describe_devices
+  };
+  return &engine;
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "app/core/device.h"
+
+namespace avocet::core {
+
+struct SegmentOptions {
+  std::vector<std::filesystem::path> inputs;  // files or folders
+  std::filesystem::path model;
+  std::filesystem::path output;   // a file for one input file, otherwise a folder
+  bool probabilities = false;     // also write NAME_prob_<label>.nii.gz (float32)
+  std::string tta = "none";       // "none", "flip", "flip-rot"
+  int batch = 8;                  // slices a batch, >= 1
+  std::string wkv;                // "" = what the model says
+  bool force = false;             // run although the image does not fit the model's metadata
+  DeviceRequest device;
+
+  std::string Check() const;
+};
+
+struct SegmentCase {
+  std::filesystem::path input;
+  std::filesystem::path output;
+  std::string error;              // "" on success
+  double seconds = 0;
+  std::vector<std::pair<std::string, double>> volumes_ml;  // per foreground label
+};
+
+struct SegmentResult {
+  std::vector<SegmentCase> cases;
+  int failed = 0;
+};
+
+}  // namespace avocet::core

@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: Apache-2.0
+// The object that owns the precompiled ATen header.

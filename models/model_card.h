@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace avocet::models {
+
+struct LabelInfo {
+  int value = 0;
+  std::string name;
+  std::array<uint8_t, 3> colour{255, 255, 255};  // sRGB
+};
+
+// How a volume becomes network input. Applied in this order: slices of `plane` are taken in the
+// volume's own axes (the axis nearest to the plane's normal), intensities scaled, slices resampled
+// in-plane, neighbours stacked into channels.
+struct Preprocessing {
+  // "none": values as stored. "percentile": clip to the [lower, upper] percentiles of the volume,
+  // then scale to [0, 1]. "zscore": (x - mean) / std over the volume. "window": clip to [lower,
+  // upper] in stored units (HU), scale to [0, 1].
+  std::string intensity = "none";
+  double lower = 0.5;
+  double upper = 99.5;
+  // "transunet": SciPy cubic zoom to `size`, labels restored with order 0 (the published protocol).
+  // "spacing": resample in-plane to `pixel_mm` (linear), pad to a multiple of 16, logits resampled
+  // back. "native": no resampling, pad to a multiple of 16.
+  std::string resample = "native";
+  std::array<int64_t, 2> size{224, 224};  // rows, columns for "transunet"
+  double pixel_mm = 1.0;                  // for "spacing"
+  int context = 0;                        // neighbouring slices each side as channels: 0 or 1
+};
+
+// What a model file says about itself: the safetensors metadata, one JSON object under the key
+// "avocet". Files without it (official checkpoints) get an empty one.
+struct ModelCard {
+  int format = 1;
+  std::string architecture;       // "rwkv-unet", "fs-rwkv"
+  std::string variant;            // "T", "S", "B"
+  std::string task;               // "segmentation", "translation"
+  std::string name;               // for people
+  std::vector<LabelInfo> labels;  // class c of the network is labels[c]; labels[0] is background
+  int input_channels = 1;         // 1 (repeated to 3) or 3
+  std::string modality;           // "MR", "CT", "" = any
+  std::string plane = "axial";    // "axial", "coronal", "sagittal"
+  std::string wkv = "exact";      // "exact", "official32", "official64"
+  Preprocessing preprocessing;
+  std::string licence;
+  std::map<std::string, std::string> provenance;  // data, recipe, seed, scores, version, date
+
+  bool empty() const { return architecture.empty(); }
+};
+
+// JSON text of a card and back. Throws ModelError naming the key that is missing or wrong.
+std::string ToJson(const ModelCard& card);
+ModelCard ModelCardFromJson(const std::string& json);
+
+}  // namespace avocet::models

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "models/checkpoint/tensor_file.h"
+#include "models/parameters.h"
+
+namespace avocet::models {
+
+// Which arithmetic of the Bi-WKV operator a network runs (shared/spec/wkv.md 1.3): the definition,
+// or what the official CUDA kernel computes with 32 or 64 token chunks.
+enum class WkvMode : int { kExact = 0, kOfficial32 = 32, kOfficial64 = 64 };
+WkvMode WkvModeFromName(const std::string& name);  // "exact", "official" (= 32), "official32", ...
+const char* NameOf(WkvMode mode);
+
+// Sizes of RWKV-UNet (Jiang et al. 2025), variants T, S and B.
+struct RwkvUnetConfig {
+  std::string variant = "T";
+  int classes = 9;
+  std::vector<int> depths;      // blocks in stages 1-4
+  std::vector<int> widths;      // channels of stages 1-4
+  std::vector<double> ratios;   // expansion of stages 1-4
+  double drop_path = 0.05;      // maximum rate, rises linearly over the blocks
+
+  // "T", "S" or "B"; throws OptionError otherwise.
+  static RwkvUnetConfig ForVariant(const std::string& variant, int classes);
+  // Found from tensor names and shapes; throws ModelError when they fit no variant.
+  static RwkvUnetConfig Detect(const TensorFile& file);
+};
+
+// Receives intermediate results by name ("encoder.stage3.1", "ccm.channel", "decoder2", ...).
+using ActivationHook = std::function<void(const std::string& name, const at::Tensor& value)>;
+
+struct ForwardOptions {
+  bool training = false;                // batch statistics, running-average update, drop-path
+  at::Generator* generator = nullptr;   // for drop-path; required when training with drop-path
+  const ActivationHook* hook = nullptr;
+};
+
+// The network as a function of named tensors: names and shapes are those of the official state
+// dictionary, so that any checkpoint can be loaded, saved and compared by name.
+class RwkvUnet {
+ public:
+  explicit RwkvUnet(RwkvUnetConfig config, WkvMode mode = WkvMode::kExact);
+
+  const RwkvUnetConfig& config() const { return config_; }
+  WkvMode wkv_mode() const { return mode_; }
+  void set_wkv_mode(WkvMode mode) { mode_ = mode; }
+  ParameterStore& parameters() { return parameters_; }
+  const ParameterStore& parameters() const { return parameters_; }
+
+  // Names and shapes that the forward pass uses; all others in a file are either known to be unused
+  // (full layout, ImageNet head) or unexpected.
+  static bool IsKnownUnused(const std::string& name, const RwkvUnetConfig& config);
+
+  // Fills the parameters as the official code initialises them.
+  void Initialise(at::Generator& generator);
+
+  // image: [N, 1 or 3, H, W], any H and W >= 1 (padded right and bottom to a multiple of 16 by edge
+  // replication, cropped after). Returns logits [N, classes, H, W] of the image's type.
+  // Thread-safe in evaluation mode.
+  at::Tensor Forward(const at::Tensor& image, const ForwardOptions& options = {}) const;
+
+ private:
+  RwkvUnetConfig config_;
+  WkvMode mode_;
+  ParameterStore parameters_;
+};
+
+}  // namespace avocet::models
