@@ -147,22 +147,20 @@ Gradients BackwardMeta(const at::Tensor& g, const at::Tensor& w, const at::Tenso
 
 at::Tensor CallForward(const at::Tensor& w, const at::Tensor& u, const at::Tensor& k,
                        const at::Tensor& v, int64_t split, bool official_gradient) {
-  static auto op =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("avocet::bi_wkv", "")
-          .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                            const at::Tensor&, int64_t, bool)>();
+  static auto op = c10::Dispatcher::singleton()
+                       .findSchemaOrThrow("avocet::bi_wkv", "")
+                       .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                                         const at::Tensor&, int64_t, bool)>();
   return op.call(w, u, k, v, split, official_gradient);
 }
 
 Gradients CallBackward(const at::Tensor& g, const at::Tensor& w, const at::Tensor& u,
                        const at::Tensor& k, const at::Tensor& v, int64_t split,
                        bool official_gradient) {
-  static auto op =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("avocet::bi_wkv_backward", "")
-          .typed<Gradients(const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                           const at::Tensor&, const at::Tensor&, int64_t, bool)>();
+  static auto op = c10::Dispatcher::singleton()
+                       .findSchemaOrThrow("avocet::bi_wkv_backward", "")
+                       .typed<Gradients(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                                        const at::Tensor&, const at::Tensor&, int64_t, bool)>();
   return op.call(g, w, u, k, v, split, official_gradient);
 }
 
@@ -181,10 +179,9 @@ class BiWkvFunction : public torch::autograd::Function<BiWkvFunction> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    auto [gw, gu, gk, gv] =
-        CallBackward(gradients[0], saved[0], saved[1], saved[2], saved[3],
-                     context->saved_data["split"].toInt(),
-                     context->saved_data["official_gradient"].toBool());
+    auto [gw, gu, gk, gv] = CallBackward(gradients[0], saved[0], saved[1], saved[2], saved[3],
+                                         context->saved_data["split"].toInt(),
+                                         context->saved_data["official_gradient"].toBool());
     return {gw, gu, gk, gv, at::Tensor(), at::Tensor()};
   }
 };

@@ -16,13 +16,13 @@ constexpr int64_t kWkvOfficial64 = 64;  // FS-RWKV
 //
 //   y_t = ( SUM_{i != t} e^{k_i - w (|t-i| - 1)} v_i + e^{u + k_t} v_t ) / (same with v = 1)
 //
-// w, u: [C]; k, v: [B, T, C], any B >= 0, T >= 1, C >= 1, any strides. All four of one type, float32
-// or float64, on one device. Returns y, [B, T, C] contiguous. w and u enter as they are: networks pass
-// spatial_decay / T and spatial_first / T. w may be negative.
+// w, u: [C]; k, v: [B, T, C], any B >= 0, T >= 1, C >= 1, any strides. All four of one type,
+// float32 or float64, on one device. Returns y, [B, T, C] contiguous. w and u enter as they are:
+// networks pass spatial_decay / T and spatial_first / T. w may be negative.
 //
-// split = 0 is the definition above. split = 32 or 64 is what the official CUDA kernel computes with
-// that many token chunks, its epsilon included (shared/spec/rwkv_unet.md 1.2 and 1.3); use it with
-// official checkpoints.
+// split = 0 is the definition above. split = 32 or 64 is what the official CUDA kernel computes
+// with that many token chunks, its epsilon included (shared/spec/rwkv_unet.md 1.2 and 1.3); use it
+// with official checkpoints.
 //
 // Differentiable in all arguments. The gradient is that of the selected forward; with
 // `official_gradient` (split > 0 only) the k and v gradients are those the official backward kernel

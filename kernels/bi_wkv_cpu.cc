@@ -22,9 +22,9 @@ const WkvCpuKernels& SelectWkvCpuKernels() {
     const char* text = std::getenv("AVOCET_ISA");
     const std::string wanted = text ? text : "";
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") &&
-                            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                            __builtin_cpu_supports("avx512bw");
+    const bool has_avx512 =
+        has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
     if (has_avx512 && wanted != "scalar" && wanted != "avx2") return &avx512::kWkvKernels;
     if (has_avx2 && wanted != "scalar") return &avx2::kWkvKernels;
 #endif

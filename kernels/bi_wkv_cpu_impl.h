@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Included by one .cc for each instruction set, with AVOCET_ISA set to its namespace. No include guard
-// on purpose: exactly one inclusion a translation unit.
+// Included by one .cc for each instruction set, with AVOCET_ISA set to its namespace. No include
+// guard on purpose: exactly one inclusion a translation unit.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -81,8 +81,8 @@ struct Block {
 };
 
 // Exponents are taken relative to the largest k of the channel. The denominator is then at least
-// e^{-|decay|}, so sums stay inside the type's range while the total decay over the row and the bonus
-// do; other channels take the path with running maxima.
+// e^{-|decay|}, so sums stay inside the type's range while the total decay over the row and the
+// bonus do; other channels take the path with running maxima.
 template <typename T>
 constexpr double kSafeDecay = std::is_same_v<T, float> ? 60.0 : 300.0;
 template <typename T>
@@ -112,7 +112,8 @@ Vector<T> MaximumOverTokens(const Rows<T>& k, int64_t tokens) {
 template <typename T>
 Vector<T> DeltaOf(const Vector<T>& w) {
   Vector<T> delta;
-  for (int64_t c = 0; c < kLanes; ++c) delta[c] = static_cast<T>(-std::expm1(-static_cast<double>(w[c])));
+  for (int64_t c = 0; c < kLanes; ++c)
+    delta[c] = static_cast<T>(-std::expm1(-static_cast<double>(w[c])));
   return delta;
 }
 template <typename T>
@@ -259,7 +260,8 @@ void BackwardExact(const WkvBackwardArgs<T>& a, const Block<T, WkvBackwardArgs<T
 
 // ---------------------------------------------------------------- exact, any range
 
-// A sum kept as value * e^{exponent}, so that no decay, bonus or outlier leaves the range of double.
+// A sum kept as value * e^{exponent}, so that no decay, bonus or outlier leaves the range of
+// double.
 struct Scaled {
   double num = 0, den = 0, exponent = -std::numeric_limits<double>::infinity();
 
@@ -332,13 +334,14 @@ void BackwardScaled(const WkvBackwardArgs<T>& a, const Block<T, WkvBackwardArgs<
     const int64_t offset = b.offset + c;
     const double w = b.w[c], u = b.u[c];
     // p_t = g_t / D_t is kept as p * e^{-shift}: adjoint sums are scaled like the forward ones.
-    ScaledOutputs<T>(a, offset, w, u, future,
-                     [&](int64_t t, const Scaled& s, const Scaled&, double num, double den, double m) {
-                       past[t] = s;
-                       p[t] = a.g[offset + t * a.channels] / den;
-                       q[t] = p[t] * (num / den);
-                       shift[t] = m;
-                     });
+    ScaledOutputs<T>(
+        a, offset, w, u, future,
+        [&](int64_t t, const Scaled& s, const Scaled&, double num, double den, double m) {
+          past[t] = s;
+          p[t] = a.g[offset + t * a.channels] / den;
+          q[t] = p[t] * (num / den);
+          shift[t] = m;
+        });
     // Product of an adjoint sum and a forward sum: SUM p_t e^{-shift_t} e^{k_i} (v_i, -y_t)...
     const auto product = [](const Scaled& adj, const Scaled& fwd) {
       const double scale = adj.exponent + fwd.exponent;
@@ -384,7 +387,9 @@ struct OfficialConstants {
   int64_t length;                        // tokens a chunk
 
   OfficialConstants(const Vector<double>& w, const Vector<double>& u, int64_t tokens, int64_t split)
-      : lambda(ExpOf<double>(w, -1)), growth(ExpOf<double>(w, 1)), bonus(ExpOf<double>(u, 1)),
+      : lambda(ExpOf<double>(w, -1)),
+        growth(ExpOf<double>(w, 1)),
+        bonus(ExpOf<double>(u, 1)),
         length((tokens + split - 1) / split) {}
 };
 
@@ -503,18 +508,18 @@ void BackwardOfficial(const WkvBackwardArgs<T>& a, const Block<T, WkvBackwardArg
                                           ~uintptr_t{127});
   W gw{}, gu{};
   W past_g{}, past_h{};
-  OfficialOutputs<true, T>(
-      a, b, oc, maximum,
-      [&](int64_t t, const W& e, const W& v, const W& num, const W& den, const W& dnum, const W& dden) {
-        const W y = num / den;
-        const W p = Convert<double, T>(g.Load(t)) / den;
-        const W q = p * y;
-        gw += p * (dnum - y * dden);
-        gu += oc.bonus * e * (v * p - q);
-        tokens[t] = {e, v, p, q, past_g, past_h};
-        past_g = oc.lambda * past_g + p;
-        past_h = oc.lambda * past_h + q;
-      });
+  OfficialOutputs<true, T>(a, b, oc, maximum,
+                           [&](int64_t t, const W& e, const W& v, const W& num, const W& den,
+                               const W& dnum, const W& dden) {
+                             const W y = num / den;
+                             const W p = Convert<double, T>(g.Load(t)) / den;
+                             const W q = p * y;
+                             gw += p * (dnum - y * dden);
+                             gu += oc.bonus * e * (v * p - q);
+                             tokens[t] = {e, v, p, q, past_g, past_h};
+                             past_g = oc.lambda * past_g + p;
+                             past_h = oc.lambda * past_h + q;
+                           });
   // Weights of later outputs on token i: of the definition for the official gradient; otherwise of
   // form O, whose weights depend on whether the output lies in the same chunk (suffix "chunk") and
   // whose residue grows with e^w ("residue").
@@ -532,8 +537,10 @@ void BackwardOfficial(const WkvBackwardArgs<T>& a, const Block<T, WkvBackwardArg
     } else {
       residue_g = token.p + oc.growth * residue_g;
       residue_h = token.q + oc.growth * residue_h;
-      sum_g = oc.lambda * token.past_g + oc.lambda * (all_g - chunk_g) + chunk_g + oc.bonus * token.p;
-      sum_h = oc.lambda * token.past_h + oc.lambda * (all_h - chunk_h) + chunk_h + oc.bonus * token.q;
+      sum_g =
+          oc.lambda * token.past_g + oc.lambda * (all_g - chunk_g) + chunk_g + oc.bonus * token.p;
+      sum_h =
+          oc.lambda * token.past_h + oc.lambda * (all_h - chunk_h) + chunk_h + oc.bonus * token.q;
       if (t % oc.length != 0) {
         sum_g += (1 - oc.growth) * residue_g;
         sum_h += (1 - oc.growth) * residue_h;
@@ -582,7 +589,7 @@ void Backward(const WkvBackwardArgs<T>& a, int64_t task) {
 }  // namespace
 
 extern const WkvCpuKernels kWkvKernels;
-const WkvCpuKernels kWkvKernels{AVOCET_ISA_NAME, &Forward<float>, &Forward<double>, &Backward<float>,
-                                &Backward<double>};
+const WkvCpuKernels kWkvKernels{AVOCET_ISA_NAME, &Forward<float>, &Forward<double>,
+                                &Backward<float>, &Backward<double>};
 
 }  // namespace avocet::kernels::AVOCET_ISA

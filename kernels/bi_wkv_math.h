@@ -9,8 +9,8 @@
 #define AVOCET_HOST_DEVICE inline __attribute__((always_inline))
 #endif
 
-// The CPU kernels include this file once for each instruction set; a namespace of their own keeps the
-// linker from merging inline functions that were compiled for different processors.
+// The CPU kernels include this file once for each instruction set; a namespace of their own keeps
+// the linker from merging inline functions that were compiled for different processors.
 #if !defined(AVOCET_ISA)
 #define AVOCET_ISA generic
 #endif
@@ -41,8 +41,8 @@ AVOCET_HOST_DEVICE Sums<S> Output(const Sums<S>& past, const Sums<S>& future, S 
   return {past.num + future.num + self * v, past.den + future.den + self};
 }
 
-// Backward. With p_t = g_t / D_t and q_t = p_t y_t, `past` and `future` are one-sided sums of (p, q)
-// over earlier and later tokens (num = p, den = q).
+// Backward. With p_t = g_t / D_t and q_t = p_t y_t, `past` and `future` are one-sided sums of (p,
+// q) over earlier and later tokens (num = p, den = q).
 template <typename S>
 struct TokenGradient {
   S k;

@@ -10,7 +10,8 @@
 
 namespace avocet::kernels::AVOCET_ISA {
 
-// kWkvBlock channels in one value; the compiler splits it into the registers of the instruction set.
+// kWkvBlock channels in one value; the compiler splits it into the registers of the instruction
+// set.
 typedef float VectorF32 __attribute__((vector_size(kWkvBlock * sizeof(float))));
 typedef double VectorF64 __attribute__((vector_size(kWkvBlock * sizeof(double))));
 typedef int32_t VectorI32 __attribute__((vector_size(kWkvBlock * sizeof(int32_t))));
@@ -19,8 +20,8 @@ typedef int64_t VectorI64 __attribute__((vector_size(kWkvBlock * sizeof(int64_t)
 template <typename T>
 using Vector = std::conditional_t<std::is_same_v<T, float>, VectorF32, VectorF64>;
 
-// e^x for x <= 0 (0 below -87.3), relative error below 2 ulp: x = n ln 2 + r, |r| <= ln 2 / 2, a Taylor
-// polynomial in r, and n added to the exponent. NaN stays NaN.
+// e^x for x <= 0 (0 below -87.3), relative error below 2 ulp: x = n ln 2 + r, |r| <= ln 2 / 2, a
+// Taylor polynomial in r, and n added to the exponent. NaN stays NaN.
 inline __attribute__((always_inline)) VectorF32 Exp(VectorF32 x) {
   constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
   const VectorF32 lowest = VectorF32{} - 87.0f;

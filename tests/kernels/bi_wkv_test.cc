@@ -20,7 +20,8 @@ struct Inputs {
 };
 
 // decay is the total over the row, as networks hold it; drawn in [lowest, highest].
-Inputs RandomInputs(int64_t b, int64_t t, int64_t c, double lowest, double highest, double k_std = 1) {
+Inputs RandomInputs(int64_t b, int64_t t, int64_t c, double lowest, double highest,
+                    double k_std = 1) {
   at::manual_seed(7 * b + 31 * t + 101 * c);
   const auto f64 = at::TensorOptions().dtype(at::kDouble);
   Inputs in;
@@ -38,8 +39,8 @@ struct Outputs {
 
 Outputs RunReference(const Inputs& in, int64_t split, bool official_gradient) {
   const int64_t b = in.k.size(0), t = in.k.size(1), c = in.k.size(2);
-  Outputs out{at::zeros_like(in.k), at::zeros_like(in.w), at::zeros_like(in.u), at::zeros_like(in.k),
-              at::zeros_like(in.k)};
+  Outputs out{at::zeros_like(in.k), at::zeros_like(in.w), at::zeros_like(in.u),
+              at::zeros_like(in.k), at::zeros_like(in.k)};
   for (int64_t bi = 0; bi < b; ++bi) {
     for (int64_t ci = 0; ci < c; ++ci) {
       const auto column = [&](const at::Tensor& x) {
@@ -123,19 +124,22 @@ TEST_P(BiWkvShapes, OfficialMatchesItsWeights) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Shapes, BiWkvShapes,
-    testing::Values(Shape{1, 1, 1, -2, 6, 1}, Shape{2, 1, 3, -2, 6, 1}, Shape{1, 2, 17, -2, 6, 1},
-                    Shape{2, 7, 5, -2, 6, 2}, Shape{1, 33, 16, -3, 5, 1}, Shape{3, 70, 20, -10, 20, 1},
-                    Shape{2, 196, 33, -2, 6, 1}, Shape{1, 784, 8, -5, 3, 2}, Shape{1, 300, 4, 0, 0, 1},
-                    Shape{1, 200, 6, 30, 100, 1}, Shape{1, 200, 6, -100, -30, 1},
-                    Shape{1, 150, 6, -10, 30, 5}, Shape{1, 1023, 3, -2, 6, 1}));
+INSTANTIATE_TEST_SUITE_P(Shapes, BiWkvShapes,
+                         testing::Values(Shape{1, 1, 1, -2, 6, 1}, Shape{2, 1, 3, -2, 6, 1},
+                                         Shape{1, 2, 17, -2, 6, 1}, Shape{2, 7, 5, -2, 6, 2},
+                                         Shape{1, 33, 16, -3, 5, 1}, Shape{3, 70, 20, -10, 20, 1},
+                                         Shape{2, 196, 33, -2, 6, 1}, Shape{1, 784, 8, -5, 3, 2},
+                                         Shape{1, 300, 4, 0, 0, 1}, Shape{1, 200, 6, 30, 100, 1},
+                                         Shape{1, 200, 6, -100, -30, 1},
+                                         Shape{1, 150, 6, -10, 30, 5},
+                                         Shape{1, 1023, 3, -2, 6, 1}));
 
 // float32 against double for token counts where O(T^2) is too slow.
 TEST(BiWkv, LongRowsKeepPrecision) {
   for (const double decay : {0.0, 0.5, 3.0, 30.0, -5.0}) {
     Inputs in = RandomInputs(1, 65536, 3, decay, decay);
-    for (at::Tensor* x : {&in.w, &in.u, &in.k, &in.v, &in.g}) *x = x->to(at::kFloat).to(at::kDouble);
+    for (at::Tensor* x : {&in.w, &in.u, &in.k, &in.v, &in.g})
+      *x = x->to(at::kFloat).to(at::kDouble);
     const Outputs want = RunOperator(in, at::kDouble, 0, false);
     ExpectClose(RunOperator(in, at::kFloat, 0, false), want, 2e-6, 5e-6);
   }
@@ -146,7 +150,8 @@ TEST(BiWkv, OutlierInKStaysFinite) {
   in.k[0][100] += 60;
   ExpectClose(RunOperator(in, at::kDouble, 0, false), RunReference(in, 0, false), 1e-12, 1e-10);
   const Outputs got = RunOperator(in, at::kFloat, 0, false);
-  for (const auto& x : {got.y, got.gk, got.gv, got.gw, got.gu}) EXPECT_TRUE(at::isfinite(x).all().item<bool>());
+  for (const auto& x : {got.y, got.gk, got.gv, got.gw, got.gu})
+    EXPECT_TRUE(at::isfinite(x).all().item<bool>());
   EXPECT_LE(Error(got.y, RunReference(in, 0, false).y), 1e-5);
 }
 
@@ -204,7 +209,8 @@ TEST(BiWkv, PublishedVectors) {
 // The judge itself is judged: its gradients are those of finite differences.
 TEST(BiWkv, ReferenceGradientsAreFiniteDifferences) {
   std::vector<double> k(23), v(23), g(23);
-  for (int i = 0; i < 23; ++i) k[i] = std::sin(0.7 * i), v[i] = std::cos(0.3 * i), g[i] = std::sin(i);
+  for (int i = 0; i < 23; ++i)
+    k[i] = std::sin(0.7 * i), v[i] = std::cos(0.3 * i), g[i] = std::sin(i);
   const double w = 0.11, u = -0.4, h = 1e-6;
   const auto loss = [&](double w, double u, const std::vector<double>& k) {
     const WkvReference r = ReferenceWkv(w, u, k, v, {}, 0, false);
@@ -255,8 +261,10 @@ TEST(BiWkv, ErrorsNameTheValue) {
     return "";
   };
   EXPECT_NE(message([&] { BiWkv(in.w, in.u, in.k, in.v, 16); }).find("got 16"), std::string::npos);
-  EXPECT_NE(message([&] { BiWkv(in.w, in.u, in.k, in.v, 0, true); }).find("split"), std::string::npos);
-  EXPECT_NE(message([&] { BiWkv(in.w.slice(0, 1), in.u, in.k, in.v); }).find("[3]"), std::string::npos);
+  EXPECT_NE(message([&] { BiWkv(in.w, in.u, in.k, in.v, 0, true); }).find("split"),
+            std::string::npos);
+  EXPECT_NE(message([&] { BiWkv(in.w.slice(0, 1), in.u, in.k, in.v); }).find("[3]"),
+            std::string::npos);
   EXPECT_NE(message([&] { BiWkv(in.w, in.u, in.k, in.v.to(at::kFloat)); }).find("Float"),
             std::string::npos);
   EXPECT_NE(message([&] {
