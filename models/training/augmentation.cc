@@ -321,7 +321,14 @@ void AugmentSlice(const Slice& slice, const AugmentationRecipe& recipe, CounterR
     source = &changed;
   }
   const SourceMap map(*source, recipe, rng, canvas_rows, canvas_cols);
+  const bool reversed = rng.Chance(recipe.flip_context_chance);
   Sample(*source, map, canvas_rows, canvas_cols, image, label);
+  if (reversed) {
+    const int64_t plane = canvas_rows * canvas_cols;
+    for (int64_t a = 0, b = source->channels - 1; a < b; ++a, --b) {
+      std::swap_ranges(image + a * plane, image + (a + 1) * plane, image + b * plane);
+    }
+  }
   ChangeIntensity(recipe, rng, source->channels, canvas_rows, canvas_cols, image);
 }
 

@@ -36,6 +36,7 @@ struct AugmentationRecipe {
   double elastic_pixels = 0;   // standard deviation of the control points' displacement
   double flip_rows_chance = 0; // anatomy has sides, so flips happen only when asked for
   double flip_cols_chance = 0;
+  double flip_context_chance = 0;  // reverses the order of the channels (slice and neighbours)
   bool geometry = false;       // false: slices are placed at the canvas's top left, unchanged
 
   // Our intensities: chance of each change, and its extent.
