@@ -154,7 +154,7 @@ std::vector<at::Tensor> RwkvUnetLayers::CrossChannelMix(const at::Tensor& enc3,
     const at::Tensor part =
         at::conv2d(z.slice(1, n * t, (n + 1) * t), P(p + ".weight"), P(p + ".bias"));
     skips.push_back(Resize(part, inputs[n].size(2), inputs[n].size(3)));
-    Report("ccm.out" + std::to_string(n), skips.back());
+    Report("ccm.out_enc" + std::to_string(3 - n), skips.back());
   }
   return skips;
 }
