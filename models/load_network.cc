@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include "app/base/error.h"
 #include "models/architecture/rwkv_unet_layout.h"
 #include "models/model_card.h"
 
@@ -37,8 +38,8 @@ std::unique_ptr<RwkvUnet> LoadRwkvUnet(const TensorFile& file, const std::string
     const std::string name = ModelCardFromJson(card->second).wkv;
     if (!name.empty()) mode = WkvModeFromName(name);
   }
-  auto network = std::make_unique<RwkvUnet>(
-      RwkvUnetConfig::ForVariant(report.variant, report.classes), mode);
+  auto network =
+      std::make_unique<RwkvUnet>(RwkvUnetConfig::ForVariant(report.variant, report.classes), mode);
   if (!report.missing.empty()) {
     at::Generator generator = at::detail::createCPUGenerator(kFillSeed);
     network->Initialise(generator);
