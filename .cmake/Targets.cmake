@@ -47,12 +47,8 @@ function(avocet_add_test path)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   target_link_libraries(${target} PRIVATE ${arg_LIBS} avocet_test_support GTest::gtest)
   if(arg_TORCH_PCH)
-<<<<<<< HEAD
-    # -fPIC: g++ ignores a precompiled header made with other settings than CMake's -fPIE here.
-=======
     # The precompiled header is position independent code, not an executable's.
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
->>>>>>> main
     target_compile_options(${target} PRIVATE ${avocet_torch_pch_options} -fPIC)
     target_precompile_headers(${target} REUSE_FROM avocet_torch_pch)
     target_link_libraries(${target} PRIVATE avocet_torch)

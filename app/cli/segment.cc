@@ -36,8 +36,10 @@ void AddSegment(CLI::App& app, Action& action) {
       ->required();
   command->add_flag("--probabilities", options->probabilities,
                     "Also write NAME_prob_LABEL.nii.gz (float32) for each label");
-  command->add_option("--tta", options->tta,
-                      "Average over mirrored (flip) and turned (flip-rot) slices: none, flip, flip-rot")
+  command
+      ->add_option(
+          "--tta", options->tta,
+          "Average over mirrored (flip) and turned (flip-rot) slices: none, flip, flip-rot")
       ->capture_default_str();
   command->add_option("--batch", options->batch, "Slices computed at once")->capture_default_str();
   command->add_option("--wkv", options->wkv,
@@ -53,8 +55,8 @@ void AddSegment(CLI::App& app, Action& action) {
       const core::SegmentResult result = core::LoadEngine().segment(*options, progress);
       for (const core::SegmentCase& item : result.cases) Print(item);
       if (result.failed == 0) return ExitCode::kOk;
-      std::fprintf(stderr, "avocet: error: %d of %zu images could not be segmented\n", result.failed,
-                   result.cases.size());
+      std::fprintf(stderr, "avocet: error: %d of %zu images could not be segmented\n",
+                   result.failed, result.cases.size());
       return ExitCode::kSomeFailed;
     };
   });

@@ -130,8 +130,8 @@ std::string DoctorText(const DoctorReport& report) {
   line("memory", Gigabytes(report.machine.memory_bytes) + ", " +
                      Gigabytes(report.machine.available_bytes) + " available");
   if (report.engine_error.empty()) {
-    line("LibTorch", report.device.torch_version + ", " + std::to_string(report.device.threads) +
-                         " threads");
+    line("LibTorch",
+         report.device.torch_version + ", " + std::to_string(report.device.threads) + " threads");
     if (report.device.cuda_available) {
       for (size_t i = 0; i < report.device.cuda_names.size(); ++i) {
         line(i == 0 ? "GPU" : "", "cuda:" + std::to_string(i) + "  " + report.device.cuda_names[i]);
@@ -149,9 +149,9 @@ std::string DoctorText(const DoctorReport& report) {
   }
   bool first = true;
   for (const FoundModel& model : report.models) {
-    line(first ? "models" : "", model.path.filename().string() + ": " +
-                                    (model.error.empty() ? model.summary
-                                                         : "NOT USABLE: " + model.error));
+    line(first ? "models" : "",
+         model.path.filename().string() + ": " +
+             (model.error.empty() ? model.summary : "NOT USABLE: " + model.error));
     first = false;
   }
   first = true;
@@ -196,12 +196,12 @@ std::string DoctorJson(const DoctorReport& report) {
     }
   }
   json["model_folders"] = ordered_json::array();
-  for (const fs::path& folder : report.model_folders) json["model_folders"].push_back(folder.string());
+  for (const fs::path& folder : report.model_folders)
+    json["model_folders"].push_back(folder.string());
   json["models"] = ordered_json::array();
   for (const FoundModel& model : report.models) {
-    json["models"].push_back({{"file", model.path.string()},
-                              {"summary", model.summary},
-                              {"error", model.error}});
+    json["models"].push_back(
+        {{"file", model.path.string()}, {"summary", model.summary}, {"error", model.error}});
   }
   json["temporary_folder"] = {{"path", report.temporary_folder.string()},
                               {"error", report.temporary_error},

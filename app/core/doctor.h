@@ -26,7 +26,8 @@ struct DoctorReport {
   Machine machine;
   std::string engine_error;  // why LibTorch or the engine cannot be loaded, or ""
   DeviceReport device;       // meaningful when engine_error is empty
-  std::vector<std::pair<std::string, std::string>> libraries;  // name, version or "not in this build"
+  std::vector<std::pair<std::string, std::string>>
+      libraries;  // name, version or "not in this build"
   std::vector<std::filesystem::path> model_folders;
   std::vector<FoundModel> models;
   std::filesystem::path temporary_folder;

@@ -10,7 +10,7 @@ extern "C" __attribute__((visibility("default"))) const avocet::core::Engine* av
       nullptr,  // segment
       nullptr,  // forward
       nullptr,  // train
-      nullptr,  // describe_devices
+      DescribeDevices,
   };
   return &engine;
 }

@@ -68,8 +68,8 @@ ImageCheck CheckImage(const io::Volume& image, const std::vector<float>& values,
                                card.modality + "; do not trust the mask");
     } else if (card.modality != "CT" && image.modality.empty() && lowest <= -900) {
       check.warnings.push_back("the values reach down to " + std::to_string(std::lround(lowest)) +
-                               ", which looks like CT, but the model was made for " + card.modality +
-                               "; do not trust the mask");
+                               ", which looks like CT, but the model was made for " +
+                               card.modality + "; do not trust the mask");
     }
   }
   return check;

@@ -66,9 +66,12 @@ Machine DescribeMachine() {
     }
   }
   static constexpr std::pair<const char*, const char*> kFeatures[] = {
-      {"avx2", "AVX2"},           {"fma", "FMA"},
-      {"avx512f", "AVX-512"},     {"avx512_bf16", "AVX-512 bf16"},
-      {"avx512_fp16", "AVX-512 fp16"}, {"amx_tile", "AMX"},
+      {"avx2", "AVX2"},
+      {"fma", "FMA"},
+      {"avx512f", "AVX-512"},
+      {"avx512_bf16", "AVX-512 bf16"},
+      {"avx512_fp16", "AVX-512 fp16"},
+      {"amx_tile", "AMX"},
       {"amx_bf16", "AMX bf16"}};
   for (const auto& [flag, name] : kFeatures) {
     if (flags.count(flag) != 0) machine.cpu_features.push_back(name);

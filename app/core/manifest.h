@@ -10,10 +10,10 @@
 
 namespace avocet::core {
 
-// What is written beside a result so that it can be traced and repeated. Holds file names and hashes,
-// no folders (they often carry patient names) and nothing of the image's header.
+// What is written beside a result so that it can be traced and repeated. Holds file names and
+// hashes, no folders (they often carry patient names) and nothing of the image's header.
 struct Manifest {
-  std::string job;                                    // "segment"
+  std::string job;  // "segment"
   std::filesystem::path input;
   std::string input_sha256;
   std::filesystem::path model;
@@ -25,7 +25,7 @@ struct Manifest {
   std::vector<std::pair<std::string, std::string>> protocol;  // plane, preprocessing, wkv, ...
   std::string device;
   double seconds = 0;
-  std::vector<std::pair<std::string, double>> volumes_ml;     // per foreground label
+  std::vector<std::pair<std::string, double>> volumes_ml;  // per foreground label
   std::vector<std::string> warnings;
 };
 

@@ -44,9 +44,10 @@ models::ModelCard CardOf(const models::TensorFile& file, const fs::path& path) {
   const std::string name = "model '" + path.string() + "'";
   const auto text = file.metadata.find("avocet");
   if (text == file.metadata.end()) {
-    throw ModelError(name + " has no model card, so its classes and preprocessing are unknown; add "
-                     "them with 'avocet model convert " + path.filename().string() +
-                     " OUT.safetensors --labels ...'");
+    throw ModelError(name +
+                     " has no model card, so its classes and preprocessing are unknown; add "
+                     "them with 'avocet model convert " +
+                     path.filename().string() + " OUT.safetensors --labels ...'");
   }
   models::ModelCard card = models::ModelCardFromJson(text->second);
   if (card.task != "segmentation") {
@@ -74,10 +75,10 @@ Model LoadModel(const SegmentOptions& options, const at::Device& device) {
   model.card = CardOf(file, model.path);
   const std::string wkv = options.wkv.empty() ? model.card.wkv : options.wkv;
   model.card.wkv = wkv;
-  models::LoadReport report;
-  model.network = models::LoadRwkvUnet(file, models::WkvModeFromName(wkv),
-                                       /*allow_missing=*/false, &report);
-  model.network->parameters().To(at::kFloat);
+  models::LoadOptions load;
+  load.wkv = models::WkvModeFromName(wkv);
+  load.classes = static_cast<int>(model.card.labels.size());
+  model.network = models::LoadRwkvUnet(file, model.path.string(), load);
   model.network->parameters().To(device);
   model.sha256 = io::Sha256OfFile(model.path);
   return model;
@@ -175,10 +176,11 @@ class Segmenter {
     for (const std::string& warning : warnings) progress.Warn(name + ": " + warning);
     std::vector<std::byte>().swap(image.data);  // only geometry and header are needed from here on
 
-    const models::Prediction prediction = Predict(image.geometry, values, [&](int64_t done, int64_t total) {
-      UpdateOrThrow(progress, begin + share * 0.95 * done / total,
-                    name + ": slice " + std::to_string(done) + " of " + std::to_string(total));
-    });
+    const models::Prediction prediction =
+        Predict(image.geometry, values, [&](int64_t done, int64_t total) {
+          UpdateOrThrow(progress, begin + share * 0.95 * done / total,
+                        name + ": slice " + std::to_string(done) + " of " + std::to_string(total));
+        });
     MeasureVolumes(image.geometry, prediction.labels, item);
     UpdateOrThrow(progress, begin + share * 0.95, name + ": writing");
     Write(image, prediction, item, start, warnings);

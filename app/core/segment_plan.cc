@@ -20,7 +20,8 @@ bool IsFolder(const fs::path& path) {
 
 bool IsWritableVolumeName(const fs::path& path) {
   std::string name = path.filename().string();
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   for (const std::string ending : {".nii", ".nii.gz", ".hdr", ".img"}) {
     if (name.size() > ending.size() &&
         name.compare(name.size() - ending.size(), ending.size(), ending) == 0) {

@@ -105,9 +105,10 @@ CudaState LoadCuda() {
   }
   const auto op = c10::Dispatcher::singleton().findSchema({"avocet::bi_wkv", ""});
   if (!op || !op->hasKernelForDispatchKey(c10::DispatchKey::CUDA)) {
-    return {"this build has no CUDA kernels; build Avocet where nvcc is installed "
-            "(-DAVOCET_CUDA=ON)",
-            {}};
+    return {
+        "this build has no CUDA kernels; build Avocet where nvcc is installed "
+        "(-DAVOCET_CUDA=ON)",
+        {}};
   }
   if (!at::hasCUDA()) return {"LibTorch was loaded without its CUDA half", {}};
   return {"", driver.names};

@@ -18,7 +18,8 @@ auto WithTorchErrors(Work&& work) {
   try {
     return work();
   } catch (const c10::OutOfMemoryError&) {
-    throw DeviceError("the GPU has not enough memory for this; use a smaller --batch or --device cpu");
+    throw DeviceError(
+        "the GPU has not enough memory for this; use a smaller --batch or --device cpu");
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
     if (text.find("can't allocate memory") != std::string::npos) throw std::bad_alloc();
