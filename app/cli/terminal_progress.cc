@@ -44,7 +44,7 @@ TerminalProgress::TerminalProgress(bool quiet)
     : quiet_(quiet),
       terminal_(isatty(STDERR_FILENO)),
       start_(std::chrono::steady_clock::now()),
-      last_(start_ - std::chrono::hours(1)) {
+      last_(terminal_ ? start_ - std::chrono::hours(1) : start_) {
   struct sigaction action = {};
   action.sa_handler = OnSignal;
   sigaction(SIGINT, &action, nullptr);
