@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
       "cancelled.");
 
   avocet::cli::Action action;
+  avocet::cli::AddTrain(app, action);
 
   try {
     app.parse(argc, argv);
