@@ -7,10 +7,10 @@
 extern "C" __attribute__((visibility("default"))) const avocet::core::Engine* avocet_engine() {
   using namespace avocet::core;
   static const Engine engine{
-      nullptr,  // segment
+      RunSegment,
       nullptr,  // forward
       nullptr,  // train
-      nullptr,  // describe_devices
+      DescribeDevices,
   };
   return &engine;
 }
