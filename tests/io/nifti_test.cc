@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <cstring>
+#include <sstream>
 
 #include "io/file_util.h"
 #include "io/volume_io.h"
@@ -186,6 +187,69 @@ TEST(ReadNifti, Refuses) {
   refused("missing.nii.gz", "No such file");
   ExpectError([] { ReadVolume(TestData("io")); }, {"folder"});
   ExpectError([] { ReadVolume("/dev/zero"); }, {"/dev/zero", "ordinary"});
+}
+
+Volume Noise(const std::array<int64_t, 3>& size) {
+  Geometry geometry;
+  geometry.size = size;
+  Volume volume = Volume::Zeros(geometry, VoxelType::kUInt8);
+  uint32_t state = 7;
+  for (auto& byte : volume.data) {
+    state = state * 1664525 + 1013904223;
+    byte = static_cast<std::byte>(state >> 24);
+  }
+  return volume;
+}
+
+// Bytes of address space that this process has taken at most since its start.
+int64_t PeakMemory() {
+  std::istringstream status(Slurp("/proc/self/status"));
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmPeak:", 0) == 0) return std::stoll(line.substr(7)) * 1024;
+  }
+  return 0;
+}
+
+TEST(ReadNifti, GzipInSeveralMembers) {
+  const fs::path folder = TemporaryFolder();
+  const Volume volume = Noise({20, 30, 40});
+  WriteVolume(volume, folder / "x.nii");
+  const std::string plain = Slurp(folder / "x.nii");
+  // As bgzip and pigz write it, with zero padding behind.
+  std::string packed;
+  for (size_t at = 0; at < plain.size(); at += 10000) {
+    packed += test::Gzip(plain.substr(at, 10000));
+  }
+  Spill(folder / "x.nii.gz", packed + std::string(512, '\0'));
+  const Volume again = ReadVolume(folder / "x.nii.gz");
+  EXPECT_EQ(again.data, volume.data);
+  EXPECT_TRUE(again.notes.empty());
+  Spill(folder / "x.nii.gz", packed.substr(0, packed.size() - 1));  // the last checksum
+  ExpectError([&] { ReadVolume(folder / "x.nii.gz"); }, {"cut off"});
+}
+
+// The header claims 2 GB and the file is large enough that deflate could hold them: memory must
+// follow what is there.
+TEST(ReadNifti, AFalseClaimTakesNoMemory) {
+  const fs::path path = TemporaryFolder() / "x.nii.gz";
+  const Volume volume = Noise({1 << 20, 3, 1});
+  const std::string noise(reinterpret_cast<const char*>(volume.data.data()), volume.data.size());
+  Spill(path, test::Gzip(Slurp(TestData("io/huge_dim.nii")) + noise));
+  const int64_t before = PeakMemory();
+  ExpectError([&] { ReadVolume(path); }, {"asks for 2147484000", "holds 3146500"});
+  EXPECT_LT(PeakMemory() - before, int64_t{64} << 20);
+}
+
+TEST(ReadNifti, WhatFollowsTheVoxelsIsNotUnpacked) {
+  const fs::path path = TemporaryFolder() / "bomb.nii.gz";
+  const std::string packed = test::Gzip(std::string(size_t{64} << 20, '\0'));
+  std::string bomb = Slurp(TestData("io/oblique.nii.gz"));
+  for (int i = 0; i < 200; ++i) bomb += packed;  // 12.5 GB
+  Spill(path, bomb);
+  const Volume volume = ReadVolume(path);
+  EXPECT_EQ(volume.ToFloat().back(), 654.F);
+  ASSERT_EQ(volume.notes.size(), 1U);
+  EXPECT_NE(volume.notes[0].find("longer than its header says"), std::string::npos);
 }
 
 TEST(ReadNifti, NamedPipeDoesNotHang) {
