@@ -57,6 +57,8 @@ int main(int argc, char** argv) {
   avocet::cli::AddSegment(app, action);
   avocet::cli::AddDoctor(app, action);
   avocet::cli::AddInfo(app, action);
+  avocet::cli::AddForward(app, action);
+  avocet::cli::AddTrain(app, action);
 
   try {
     app.parse(argc, argv);
