@@ -11,7 +11,16 @@
 namespace avocet::io {
 
 enum class VoxelType : int {
-  kUInt8, kInt8, kUInt16, kInt16, kUInt32, kInt32, kUInt64, kInt64, kFloat32, kFloat64
+  kUInt8,
+  kInt8,
+  kUInt16,
+  kInt16,
+  kUInt32,
+  kInt32,
+  kUInt64,
+  kInt64,
+  kFloat32,
+  kFloat64
 };
 size_t SizeOf(VoxelType type);
 const char* NameOf(VoxelType type);  // "uint8", "float32", ...
@@ -24,15 +33,16 @@ const char* NameOf(VoxelType type);  // "uint8", "float32", ...
 // `direction` is row-major; its columns are the unit vectors of the i, j and k axes. For a sheared
 // source affine the columns are still unit vectors but not orthogonal (`IsOrthonormal` tells).
 struct Geometry {
-  std::array<int64_t, 3> size{0, 0, 0};      // voxels along i, j, k
-  std::array<double, 3> spacing{1, 1, 1};    // mm, > 0
-  std::array<double, 3> origin{0, 0, 0};     // LPS mm of voxel (0, 0, 0)
+  std::array<int64_t, 3> size{0, 0, 0};    // voxels along i, j, k
+  std::array<double, 3> spacing{1, 1, 1};  // mm, > 0
+  std::array<double, 3> origin{0, 0, 0};   // LPS mm of voxel (0, 0, 0)
   std::array<double, 9> direction{1, 0, 0, 0, 1, 0, 0, 0, 1};
 
   int64_t VoxelCount() const { return size[0] * size[1] * size[2]; }
   std::array<double, 3> PhysicalFromIndex(const std::array<double, 3>& index) const;
   std::array<double, 3> IndexFromPhysical(const std::array<double, 3>& x_in_lps) const;
-  // Letters of the directions in which i, j, k increase, nearest anatomical axis each: "RAS", "LPS".
+  // Letters of the directions in which i, j, k increase, nearest anatomical axis each: "RAS",
+  // "LPS".
   std::string OrientationLetters() const;
   bool IsOrthonormal(double tolerance = 1e-4) const;
 };
@@ -48,8 +58,8 @@ struct ValueScaling {
   bool IsIdentity() const { return slope == 1 && inter == 0; }
 };
 
-// The header a volume came from, opaque outside io/: writers use it to give a file derived from this
-// one (a mask, a translated image) exactly the same sform, qform, codes and units.
+// The header a volume came from, opaque outside io/: writers use it to give a file derived from
+// this one (a mask, a translated image) exactly the same sform, qform, codes and units.
 class SourceHeader {
  public:
   virtual ~SourceHeader() = default;
@@ -61,20 +71,25 @@ class SourceHeader {
 struct Volume {
   Geometry geometry;
   VoxelType type = VoxelType::kFloat32;
-  int components = 1;        // values per voxel, interleaved (3 for RGB)
-  int64_t frames = 1;        // fourth axis (time, channel), slowest
+  int components = 1;  // values per voxel, interleaved (3 for RGB)
+  int64_t frames = 1;  // fourth axis (time, channel), slowest
   ValueScaling scaling;
   std::vector<std::byte> data;  // frames * voxels * components * SizeOf(type), host byte order
   std::shared_ptr<const SourceHeader> source;  // may be null
-  std::string modality;         // "" when unknown; "CT", "MR", ...
-  std::vector<std::string> notes;  // what was odd about the file, one sentence each, no patient data
+  std::string modality;                        // "" when unknown; "CT", "MR", ...
+  std::vector<std::string>
+      notes;  // what was odd about the file, one sentence each, no patient data
 
   int64_t ValueCount() const { return geometry.VoxelCount() * components * frames; }
 
   template <typename T>
-  T* As() { return reinterpret_cast<T*>(data.data()); }
+  T* As() {
+    return reinterpret_cast<T*>(data.data());
+  }
   template <typename T>
-  const T* As() const { return reinterpret_cast<const T*>(data.data()); }
+  const T* As() const {
+    return reinterpret_cast<const T*>(data.data());
+  }
 
   // Allocates zeros. Throws IoError when the size overflows or memory is short.
   static Volume Zeros(const Geometry& geometry, VoxelType type);

@@ -9,6 +9,8 @@
 
 namespace avocet::models {
 
+struct TensorFile;
+
 struct LabelInfo {
   int value = 0;
   std::string name;
@@ -54,8 +56,19 @@ struct ModelCard {
   bool empty() const { return architecture.empty(); }
 };
 
-// JSON text of a card and back. Throws ModelError naming the key that is missing or wrong.
+// JSON text of a card and back. Throws ModelError naming the key that is missing or wrong. Required
+// in JSON: "format", "architecture", "task", and "labels" for segmentation; the others have the
+// defaults above. Unknown keys are ignored.
 std::string ToJson(const ModelCard& card);
 ModelCard ModelCardFromJson(const std::string& json);
+
+// "" when every field is within its range, otherwise a clause that names the field.
+std::string CheckModelCard(const ModelCard& card);
+
+// The card in a file's metadata (key "avocet"); an empty one when there is none.
+ModelCard CardOf(const TensorFile& file);
+// Stores the card, and "format": "pt", by which other safetensors readers know whose tensor names
+// these are.
+void SetCard(TensorFile& file, const ModelCard& card);
 
 }  // namespace avocet::models

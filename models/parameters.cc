@@ -10,32 +10,52 @@ namespace {
 
 at::ScalarType ScalarTypeOf(TensorType type) {
   switch (type) {
-    case TensorType::kFloat64: return at::kDouble;
-    case TensorType::kFloat32: return at::kFloat;
-    case TensorType::kFloat16: return at::kHalf;
-    case TensorType::kBFloat16: return at::kBFloat16;
-    case TensorType::kInt64: return at::kLong;
-    case TensorType::kInt32: return at::kInt;
-    case TensorType::kInt16: return at::kShort;
-    case TensorType::kInt8: return at::kChar;
-    case TensorType::kUInt8: return at::kByte;
-    case TensorType::kBool: return at::kBool;
+    case TensorType::kFloat64:
+      return at::kDouble;
+    case TensorType::kFloat32:
+      return at::kFloat;
+    case TensorType::kFloat16:
+      return at::kHalf;
+    case TensorType::kBFloat16:
+      return at::kBFloat16;
+    case TensorType::kInt64:
+      return at::kLong;
+    case TensorType::kInt32:
+      return at::kInt;
+    case TensorType::kInt16:
+      return at::kShort;
+    case TensorType::kInt8:
+      return at::kChar;
+    case TensorType::kUInt8:
+      return at::kByte;
+    case TensorType::kBool:
+      return at::kBool;
   }
   throw ModelError("unknown tensor type");
 }
 
 TensorType TensorTypeOf(at::ScalarType type) {
   switch (type) {
-    case at::kDouble: return TensorType::kFloat64;
-    case at::kFloat: return TensorType::kFloat32;
-    case at::kHalf: return TensorType::kFloat16;
-    case at::kBFloat16: return TensorType::kBFloat16;
-    case at::kLong: return TensorType::kInt64;
-    case at::kInt: return TensorType::kInt32;
-    case at::kShort: return TensorType::kInt16;
-    case at::kChar: return TensorType::kInt8;
-    case at::kByte: return TensorType::kUInt8;
-    case at::kBool: return TensorType::kBool;
+    case at::kDouble:
+      return TensorType::kFloat64;
+    case at::kFloat:
+      return TensorType::kFloat32;
+    case at::kHalf:
+      return TensorType::kFloat16;
+    case at::kBFloat16:
+      return TensorType::kBFloat16;
+    case at::kLong:
+      return TensorType::kInt64;
+    case at::kInt:
+      return TensorType::kInt32;
+    case at::kShort:
+      return TensorType::kInt16;
+    case at::kChar:
+      return TensorType::kInt8;
+    case at::kByte:
+      return TensorType::kUInt8;
+    case at::kBool:
+      return TensorType::kBool;
     default:
       throw ModelError(std::string("tensors of type ") + at::toString(type) + " cannot be stored");
   }

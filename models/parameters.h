@@ -11,8 +11,8 @@
 
 namespace avocet::models {
 
-// Named tensors of a network, in registration order. Trainable ones and buffers (running statistics,
-// counters) are told apart. Copying shares the tensors.
+// Named tensors of a network, in registration order. Trainable ones and buffers (running
+// statistics, counters) are told apart. Copying shares the tensors.
 class ParameterStore {
  public:
   struct Entry {
@@ -48,7 +48,7 @@ struct LoadReport {
   std::vector<std::string> unexpected;  // in the file, unknown to the architecture
 };
 
-at::Tensor ToTensor(const StoredTensor& stored);           // a copy that owns its memory
-StoredTensor FromTensor(const at::Tensor& tensor);         // contiguous CPU copy
+at::Tensor ToTensor(const StoredTensor& stored);    // a copy that owns its memory
+StoredTensor FromTensor(const at::Tensor& tensor);  // contiguous CPU copy
 
 }  // namespace avocet::models

@@ -9,13 +9,13 @@ namespace avocet {
 // What the process returns to the shell. Documented in README.md and `avocet --help`.
 enum class ExitCode : int {
   kOk = 0,
-  kInternal = 1,      // a defect of ours
-  kOption = 2,        // a wrong option or argument
-  kIo = 3,            // a file that cannot be read or written
-  kModel = 4,         // a model file that does not fit
-  kDevice = 5,        // a device that is asked for and missing
-  kSomeFailed = 6,    // a batch in which some items failed
-  kCancelled = 130,   // Ctrl-C
+  kInternal = 1,     // a defect of ours
+  kOption = 2,       // a wrong option or argument
+  kIo = 3,           // a file that cannot be read or written
+  kModel = 4,        // a model file that does not fit
+  kDevice = 5,       // a device that is asked for and missing
+  kSomeFailed = 6,   // a batch in which some items failed
+  kCancelled = 130,  // Ctrl-C
 };
 
 // Base of all errors that a user can cause or mend. The message is one sentence that names the file

@@ -15,8 +15,8 @@ class Progress {
 
   virtual ~Progress() = default;
 
-  // `fraction` is in [0, 1] or kUnknown; `text` says what is being done. Returns false when the user
-  // has cancelled: the job then undoes half-written files and throws Cancelled.
+  // `fraction` is in [0, 1] or kUnknown; `text` says what is being done. Returns false when the
+  // user has cancelled: the job then undoes half-written files and throws Cancelled.
   virtual bool Update(double fraction, std::string_view text) = 0;
 
   // A sentence the user should read (an odd header, a skipped file). Each is reported once.

@@ -10,12 +10,12 @@
 
 namespace avocet::cli {
 
-// What the chosen subcommand will do once the command line is parsed. Numbers go to stdout, progress
-// and warnings to stderr through `progress`.
+// What the chosen subcommand will do once the command line is parsed. Numbers go to stdout,
+// progress and warnings to stderr through `progress`.
 using Action = std::function<ExitCode(Progress& progress)>;
 
-// Each subcommand is one file with one such function: it adds itself to `app` and, when chosen, sets
-// `action`. The option struct is kept alive by the lambdas (shared_ptr).
+// Each subcommand is one file with one such function: it adds itself to `app` and, when chosen,
+// sets `action`. The option struct is kept alive by the lambdas (shared_ptr).
 void AddInfo(CLI::App& app, Action& action);
 void AddModel(CLI::App& app, Action& action);
 void AddForward(CLI::App& app, Action& action);

@@ -18,9 +18,11 @@ int main(int argc, char** argv) {
   app.add_flag("-q,--quiet", quiet, "No progress on stderr (warnings and errors stay)");
   app.footer(
       "Exit codes: 0 done, 1 internal error, 2 wrong option, 3 file cannot be read or written,\n"
-      "4 model does not fit, 5 device not available, 6 some items of a batch failed, 130 cancelled.");
+      "4 model does not fit, 5 device not available, 6 some items of a batch failed, 130 "
+      "cancelled.");
 
   avocet::cli::Action action;
+  avocet::cli::AddInfo(app, action);
 
   try {
     app.parse(argc, argv);
@@ -36,8 +38,9 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "avocet: error: %s\n", error.what());
     return static_cast<int>(error.exit_code());
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "avocet: error: not enough memory for this input; close other programs or "
-                         "use a smaller --batch\n");
+    std::fprintf(stderr,
+                 "avocet: error: not enough memory for this input; close other programs or "
+                 "use a smaller --batch\n");
     return static_cast<int>(ExitCode::kIo);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "avocet: internal error: %s\n", error.what());

@@ -32,7 +32,9 @@ std::string Duration(double seconds) {
 }  // namespace
 
 TerminalProgress::TerminalProgress(bool quiet)
-    : quiet_(quiet), terminal_(isatty(STDERR_FILENO)), start_(std::chrono::steady_clock::now()),
+    : quiet_(quiet),
+      terminal_(isatty(STDERR_FILENO)),
+      start_(std::chrono::steady_clock::now()),
       last_(start_ - std::chrono::hours(1)) {
   struct sigaction action = {};
   action.sa_handler = OnSignal;
@@ -78,7 +80,8 @@ bool TerminalProgress::Update(double fraction, std::string_view text) {
 void TerminalProgress::Warn(std::string_view sentence) {
   if (!warned_.insert(std::string(sentence)).second) return;
   ClearLine();
-  std::fprintf(stderr, "avocet: warning: %.*s\n", static_cast<int>(sentence.size()), sentence.data());
+  std::fprintf(stderr, "avocet: warning: %.*s\n", static_cast<int>(sentence.size()),
+               sentence.data());
 }
 
 }  // namespace avocet::cli

@@ -7,7 +7,8 @@
 namespace avocet::core {
 
 std::string DeviceRequest::Check() const {
-  if (threads < 0) return "--threads is " + std::to_string(threads) + "; it must be 0 (all) or more";
+  if (threads < 0)
+    return "--threads is " + std::to_string(threads) + "; it must be 0 (all) or more";
   if (text == "auto" || text == "cpu" || text == "cuda") return "";
   const std::string prefix = "cuda:";
   const bool numbered = text.rfind(prefix, 0) == 0 && text.size() > prefix.size() &&

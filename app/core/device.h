@@ -20,8 +20,8 @@ struct DeviceReport {
   std::string torch_version;
   int threads = 0;
   bool cuda_available = false;
-  std::string cuda_reason;             // why not, or "" when available
-  std::vector<std::string> cuda_names; // one per device
+  std::string cuda_reason;              // why not, or "" when available
+  std::vector<std::string> cuda_names;  // one per device
 };
 
 }  // namespace avocet::core

@@ -4,8 +4,8 @@
 #include "app/base/progress.h"
 
 // The jobs that need LibTorch live in libavocet_engine.so, which is loaded on first use: LibTorch
-// costs 0.3 s and 115 MB, and `avocet --help`, `info` or `evaluate` have no use for it. It also lets
-// main() set the OpenMP environment and the device before any of it is in memory.
+// costs 0.3 s and 115 MB, and `avocet --help`, `info` or `evaluate` have no use for it. It also
+// lets main() set the OpenMP environment and the device before any of it is in memory.
 namespace avocet::core {
 
 struct SegmentOptions;

@@ -16,7 +16,8 @@ std::filesystem::path EnginePath() {
   if (const char* path = std::getenv("AVOCET_ENGINE")) return path;
   char self[PATH_MAX];
   const ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-  if (length <= 0) throw DeviceError("the running program cannot be located through /proc/self/exe");
+  if (length <= 0)
+    throw DeviceError("the running program cannot be located through /proc/self/exe");
   const auto folder = std::filesystem::path(std::string(self, length)).parent_path();
   return folder.parent_path() / "lib" / "libavocet_engine.so";
 }
@@ -28,8 +29,8 @@ const Engine* Load() {
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (handle == nullptr) {
     const char* reason = dlerror();
-    throw DeviceError("the compute engine '" + path.string() + "' cannot be loaded: " +
-                      (reason ? reason : "unknown reason") +
+    throw DeviceError("the compute engine '" + path.string() +
+                      "' cannot be loaded: " + (reason ? reason : "unknown reason") +
                       "; run './dev setup' and './dev build', or reinstall");
   }
   using Entry = const Engine* (*)();

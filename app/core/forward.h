@@ -13,13 +13,13 @@ namespace avocet::core {
 // Runs a network on a tensor file: `avocet forward`.
 struct ForwardJobOptions {
   std::filesystem::path model;
-  std::string architecture;            // "" = from metadata or tensors; "rwkv-unet-b", ...
-  int classes = 0;                     // 0 = from the file; otherwise must agree with it
-  std::filesystem::path input;         // safetensors, [N, C, H, W]
-  std::string input_tensor;            // "" = the only (or first 4-D floating-point) tensor
-  std::filesystem::path output;        // safetensors with one tensor, "output"
-  std::string wkv;                     // "" = what the model says, else exact; "exact", "official"
-  std::string dtype = "float32";       // "float32" or "float64"
+  std::string architecture;       // "" = from metadata or tensors; "rwkv-unet-b", ...
+  int classes = 0;                // 0 = from the file; otherwise must agree with it
+  std::filesystem::path input;    // safetensors, [N, C, H, W]
+  std::string input_tensor;       // "" = the only (or first 4-D floating-point) tensor
+  std::filesystem::path output;   // safetensors with one tensor, "output"
+  std::string wkv;                // "" = what the model says, else exact; "exact", "official"
+  std::string dtype = "float32";  // "float32" or "float64"
   bool allow_missing = false;
   DeviceRequest device;
 

@@ -12,12 +12,12 @@ namespace avocet::core {
 struct SegmentOptions {
   std::vector<std::filesystem::path> inputs;  // files or folders
   std::filesystem::path model;
-  std::filesystem::path output;   // a file for one input file, otherwise a folder
-  bool probabilities = false;     // also write NAME_prob_<label>.nii.gz (float32)
-  std::string tta = "none";       // "none", "flip", "flip-rot"
-  int batch = 8;                  // slices a batch, >= 1
-  std::string wkv;                // "" = what the model says
-  bool force = false;             // run although the image does not fit the model's metadata
+  std::filesystem::path output;  // a file for one input file, otherwise a folder
+  bool probabilities = false;    // also write NAME_prob_<label>.nii.gz (float32)
+  std::string tta = "none";      // "none", "flip", "flip-rot"
+  int batch = 8;                 // slices a batch, >= 1
+  std::string wkv;               // "" = what the model says
+  bool force = false;            // run although the image does not fit the model's metadata
   DeviceRequest device;
 
   std::string Check() const;
@@ -26,7 +26,7 @@ struct SegmentOptions {
 struct SegmentCase {
   std::filesystem::path input;
   std::filesystem::path output;
-  std::string error;              // "" on success
+  std::string error;  // "" on success
   double seconds = 0;
   std::vector<std::pair<std::string, double>> volumes_ml;  // per foreground label
 };

@@ -4,12 +4,12 @@
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
 
-#include "models/checkpoint/tensor_file.h"
 #include "models/parameters.h"
 
 namespace avocet::models {
@@ -22,43 +22,44 @@ const char* NameOf(WkvMode mode);
 
 // Sizes of RWKV-UNet (Jiang et al. 2025), variants T, S and B.
 struct RwkvUnetConfig {
-  std::string variant = "T";
-  int classes = 9;
-  std::vector<int> depths;      // blocks in stages 1-4
-  std::vector<int> widths;      // channels of stages 1-4
-  std::vector<double> ratios;   // expansion of stages 1-4
-  double drop_path = 0.05;      // maximum rate, rises linearly over the blocks
+  std::string variant;
+  int classes = 0;
+  std::array<int, 4> depths{};     // blocks in stages 1-4
+  std::array<int, 4> widths{};     // channels of stages 1-4
+  std::array<double, 4> ratios{};  // expansion of stages 1-4; doubled in the first block of a stage
+  double drop_path = 0.05;         // maximum rate, rises linearly over the blocks
 
-  // "T", "S" or "B"; throws OptionError otherwise.
+  // "T", "S" or "B"; throws ModelError otherwise.
   static RwkvUnetConfig ForVariant(const std::string& variant, int classes);
-  // Found from tensor names and shapes; throws ModelError when they fit no variant.
-  static RwkvUnetConfig Detect(const TensorFile& file);
 };
 
 // Receives intermediate results by name ("encoder.stage3.1", "ccm.channel", "decoder2", ...).
 using ActivationHook = std::function<void(const std::string& name, const at::Tensor& value)>;
 
+struct RwkvUnetBlock;
+
 struct ForwardOptions {
-  bool training = false;                // batch statistics, running-average update, drop-path
-  at::Generator* generator = nullptr;   // for drop-path; required when training with drop-path
+  bool training = false;               // batch statistics, running-average update, drop-path
+  at::Generator* generator = nullptr;  // for drop-path; without one, drop-path is off
   const ActivationHook* hook = nullptr;
 };
 
 // The network as a function of named tensors: names and shapes are those of the official state
-// dictionary, so that any checkpoint can be loaded, saved and compared by name.
+// dictionary, so that any checkpoint can be loaded, saved and compared by name. Only tensors that
+// influence the result exist here; dead ones of the official layouts are dropped on loading.
 class RwkvUnet {
  public:
+  // Parameters start as zeros; call Initialise or fill them from a file.
   explicit RwkvUnet(RwkvUnetConfig config, WkvMode mode = WkvMode::kExact);
+  ~RwkvUnet();
+  RwkvUnet(RwkvUnet&&) noexcept;
+  RwkvUnet& operator=(RwkvUnet&&) noexcept;
 
   const RwkvUnetConfig& config() const { return config_; }
   WkvMode wkv_mode() const { return mode_; }
   void set_wkv_mode(WkvMode mode) { mode_ = mode; }
   ParameterStore& parameters() { return parameters_; }
   const ParameterStore& parameters() const { return parameters_; }
-
-  // Names and shapes that the forward pass uses; all others in a file are either known to be unused
-  // (full layout, ImageNet head) or unexpected.
-  static bool IsKnownUnused(const std::string& name, const RwkvUnetConfig& config);
 
   // Fills the parameters as the official code initialises them.
   void Initialise(at::Generator& generator);
@@ -71,6 +72,7 @@ class RwkvUnet {
  private:
   RwkvUnetConfig config_;
   WkvMode mode_;
+  std::vector<RwkvUnetBlock> blocks_;  // the stem, then stages 1-4
   ParameterStore parameters_;
 };
 

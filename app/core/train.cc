@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/core/train.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <map>
+
+#include "app/base/error.h"
+#include "app/core/engine_jobs.h"
+#include "app/core/msd_dataset.h"
+#include "io/file_util.h"
+#include "io/volume_io.h"
+#include "models/rwkv_unet/rwkv_unet.h"
+#include "models/training/schedule.h"
+#include "models/training/trainer.h"
+
+namespace avocet::core {
+namespace {
+
+constexpr double kGeometryToleranceMm = 1e-2;
+
+models::AugmentationRecipe RecipeOf(const TrainOptions& o) {
+  auto recipe = models::AugmentationRecipe::ByName(o.augmentation);
+  for (const char letter : o.flips) {
+    if (letter == 'r') recipe.flip_rows_chance = 0.5;
+    if (letter == 'c') recipe.flip_cols_chance = 0.5;
+    if (letter == 's') recipe.flip_context_chance = 0.5;
+  }
+  return recipe;
+}
+
+// The pair as numbers; throws IoError saying what does not fit.
+models::TrainingCase ReadCase(const MsdPair& pair, const std::map<uint16_t, uint8_t>& class_of_value) {
+  const io::Volume image = io::ReadVolume(pair.image);
+  const io::Volume label = io::ReadVolume(pair.label);
+  if (image.components != 1 || image.frames != 1) {
+    throw IoError("'" + pair.image.string() + "' is not a scalar volume of one frame");
+  }
+  if (image.geometry.size != label.geometry.size) {
+    throw IoError("'" + pair.label.string() + "' has another size than its image");
+  }
+  if (const double distance = io::MaxCornerDistance(image.geometry, label.geometry);
+      distance > kGeometryToleranceMm) {
+    throw IoError("'" + pair.label.string() + "' lies " + std::to_string(distance) +
+                  " mm away from its image");
+  }
+  models::TrainingCase one;
+  one.name = pair.name;
+  one.size = image.geometry.size;
+  one.spacing = image.geometry.spacing;
+  one.direction = image.geometry.direction;
+  one.values = image.ToFloat();
+  const std::vector<uint16_t> values = label.ToLabels(pair.label.string());
+  one.classes.resize(values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto found = class_of_value.find(values[i]);
+    if (found == class_of_value.end()) {
+      throw IoError("'" + pair.label.string() + "' holds the value " + std::to_string(values[i]) +
+                    ", which dataset.json does not name");
+    }
+    one.classes[i] = found->second;
+  }
+  return one;
+}
+
+models::ModelCard CardOf(const TrainOptions& o, const MsdDataset& dataset) {
+  models::ModelCard card;
+  card.architecture = "rwkv-unet";
+  card.variant = o.variant;
+  card.task = "segmentation";
+  card.name = o.name.empty() ? dataset.name : o.name;
+  card.labels = dataset.labels;
+  card.input_channels = o.context > 0 ? 3 : 1;
+  card.modality = dataset.modality;
+  card.plane = o.plane;
+  card.wkv = "exact";
+  card.licence = dataset.licence;
+  card.preprocessing.intensity = o.intensity;
+  if (o.intensity == "window") {
+    card.preprocessing.lower = o.window[0];
+    card.preprocessing.upper = o.window[1];
+  }
+  card.preprocessing.resample = o.pixel_mm > 0 ? "spacing" : "native";
+  if (o.pixel_mm > 0) card.preprocessing.pixel_mm = o.pixel_mm;
+  card.preprocessing.context = o.context;
+  return card;
+}
+
+models::TrainerOptions TrainerOptionsOf(const TrainOptions& o) {
+  models::TrainerOptions t;
+  t.epochs = o.epochs;
+  t.batch = o.batch;
+  t.schedule = o.schedule;
+  t.learning_rate = o.learning_rate;
+  t.warmup_epochs = o.warmup_epochs;
+  t.weight_decay = o.weight_decay;
+  t.decay_everything = o.decay_everything;
+  t.clip = o.clip;
+  t.ce_weight = o.ce_weight;
+  t.dice_weight = 1 - o.ce_weight;
+  t.ema = o.ema;
+  t.augmentation = RecipeOf(o);
+  t.background_share = o.background_share;
+  if (!o.canvas.empty()) {
+    t.canvas_rows = o.canvas[0];
+    t.canvas_cols = o.canvas[1];
+  }
+  t.bfloat16 = o.precision == "bfloat16";
+  t.validate_every = o.validate_every;
+  t.keep_last_model = o.keep_last;
+  t.seed = o.seed;
+  t.max_minutes = o.max_minutes;
+  t.checkpoint_minutes = o.checkpoint_minutes;
+  t.resume = o.resume;
+  return t;
+}
+
+std::string Joined(const std::vector<models::TrainingCase>& cases) {
+  std::string text;
+  for (const auto& one : cases) text += (text.empty() ? "" : " ") + one.name;
+  return text;
+}
+
+}  // namespace
+
+TrainResult RunTrain(const TrainOptions& options, Progress& progress) {
+  const auto start = std::chrono::steady_clock::now();
+  if (const std::string wrong = options.Check(); !wrong.empty()) throw OptionError(wrong);
+  // Checked before any data is read: a misspelt recipe should not cost a minute.
+  const models::TrainerOptions trainer = TrainerOptionsOf(options);
+  models::ScheduleOptions schedule;
+  schedule.name = options.schedule;
+  if (const std::string wrong = schedule.Check(); !wrong.empty()) throw OptionError(wrong);
+  const auto checkpoint = options.output / "last.ckpt";
+  if (options.resume && !std::filesystem::exists(checkpoint)) {
+    throw IoError("--resume: there is no '" + checkpoint.string() + "'; start without --resume");
+  }
+  if (!options.resume && std::filesystem::exists(checkpoint)) {
+    throw OptionError("'" + options.output.string() + "' holds a training already; add --resume to "
+                      "continue it, or name another folder");
+  }
+
+  const MsdDataset dataset = ReadMsdDataset(options.data, progress);
+  const std::vector<bool> held_out =
+      SplitCases(dataset.pairs, options.validation, options.validation_fraction, options.seed);
+  std::map<uint16_t, uint8_t> class_of_value;
+  for (size_t c = 0; c < dataset.labels.size(); ++c) {
+    class_of_value[static_cast<uint16_t>(dataset.labels[c].value)] = static_cast<uint8_t>(c);
+  }
+  TrainResult result;
+  std::vector<models::TrainingCase> training, validation;
+  for (size_t i = 0; i < dataset.pairs.size(); ++i) {
+    UpdateOrThrow(progress, Progress::kUnknown,
+                  "reading case " + std::to_string(i + 1) + "/" + std::to_string(dataset.pairs.size()));
+    try {
+      (held_out[i] ? validation : training).push_back(ReadCase(dataset.pairs[i], class_of_value));
+    } catch (const IoError& error) {
+      progress.Warn(std::string(error.what()) + "; the case is left out");
+      ++result.skipped_cases;
+    }
+  }
+  if (training.empty()) {
+    throw IoError("no case of '" + options.data.string() + "' is left to train on");
+  }
+
+  if (options.device.threads > 0) at::set_num_threads(options.device.threads);
+  auto config =
+      models::RwkvUnetConfig::ForVariant(options.variant, static_cast<int>(dataset.labels.size()));
+  if (options.drop_path >= 0) config.drop_path = options.drop_path;
+  models::RwkvUnet network(config);
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(options.seed);
+  network.Initialise(generator);
+
+  models::ModelCard card = CardOf(options, dataset);
+  card.provenance["data"] = dataset.name + ", " + std::to_string(training.size()) +
+                            " training cases, " + std::to_string(validation.size()) +
+                            " validation cases";
+  card.provenance["training_cases"] = Joined(training);
+  card.provenance["validation_cases"] = Joined(validation);
+  card.provenance["seed"] = std::to_string(options.seed);
+  const models::TrainerResult trained = models::Train(network, card, training, validation, trainer,
+                                                      options.output, progress);
+  result.epochs_done = static_cast<int>(trained.epochs.size());
+  result.best_epoch = static_cast<int>(trained.best_epoch);
+  result.best_dice = trained.best_dice;
+  if (trained.best_epoch > 0) {
+    const auto& best = trained.epochs.at(trained.best_epoch - 1);
+    for (size_t c = 0; c < best.class_dice.size(); ++c) {
+      result.best_class_dice.emplace_back(dataset.labels[c + 1].name, best.class_dice[c]);
+    }
+  }
+  result.model = options.output / "model.safetensors";
+  result.finished = trained.finished;
+  result.training_cases = static_cast<int>(training.size());
+  result.validation_cases = static_cast<int>(validation.size());
+  result.slices_per_second = trained.slices_per_second;
+  result.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+}  // namespace avocet::core

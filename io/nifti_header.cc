@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: Apache-2.0
+// Header fields of NIfTI-1, NIfTI-2 and ANALYZE 7.5 to and from bytes, and the grid they describe.
+#include <nifti2_io.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "app/base/error.h"
+#include "io/nifti.h"
+
+namespace avocet::io {
+namespace {
+
+static_assert(sizeof(nifti_1_header) == 348, "layout of nifti1.h");
+static_assert(sizeof(nifti_2_header) == 540, "layout of nifti2.h");
+
+template <typename T>
+void Swap(T& value) {
+  auto* bytes = reinterpret_cast<unsigned char*>(&value);
+  std::reverse(bytes, bytes + sizeof(T));
+}
+template <typename T, size_t N>
+void Swap(T (&values)[N]) {
+  for (T& value : values) Swap(value);
+}
+template <typename... T>
+void SwapAll(T&... fields) {
+  (Swap(fields), ...);
+}
+
+void SwapHeader(nifti_1_header& h) {
+  SwapAll(h.sizeof_hdr, h.dim, h.intent_p1, h.intent_p2, h.intent_p3, h.intent_code, h.datatype,
+          h.bitpix, h.slice_start, h.pixdim, h.vox_offset, h.scl_slope, h.scl_inter, h.slice_end,
+          h.cal_max, h.cal_min, h.slice_duration, h.toffset, h.qform_code, h.sform_code);
+  SwapAll(h.quatern_b, h.quatern_c, h.quatern_d, h.qoffset_x, h.qoffset_y, h.qoffset_z, h.srow_x,
+          h.srow_y, h.srow_z);
+}
+
+void SwapHeader(nifti_2_header& h) {
+  SwapAll(h.sizeof_hdr, h.datatype, h.bitpix, h.dim, h.intent_p1, h.intent_p2, h.intent_p3,
+          h.pixdim, h.vox_offset, h.scl_slope, h.scl_inter, h.cal_max, h.cal_min, h.slice_duration,
+          h.toffset, h.slice_start, h.slice_end, h.qform_code, h.sform_code);
+  SwapAll(h.quatern_b, h.quatern_c, h.quatern_d, h.qoffset_x, h.qoffset_y, h.qoffset_z, h.srow_x,
+          h.srow_y, h.srow_z, h.slice_code, h.xyzt_units, h.intent_code);
+}
+
+// Copies between the two layouts; `To` may be narrower.
+template <typename To, typename From>
+void CopyFields(To& to, const From& from) {
+  const auto copy = [](auto& target, const auto& source) {
+    target = static_cast<std::remove_reference_t<decltype(target)>>(source);
+  };
+  const auto copy_array = [&](auto& target, const auto& source) {
+    for (size_t i = 0; i < std::size(target); ++i) copy(target[i], source[i]);
+  };
+  copy(to.datatype, from.datatype);
+  copy(to.bitpix, from.bitpix);
+  copy_array(to.dim, from.dim);
+  copy(to.intent_p1, from.intent_p1);
+  copy(to.intent_p2, from.intent_p2);
+  copy(to.intent_p3, from.intent_p3);
+  copy_array(to.pixdim, from.pixdim);
+  copy(to.scl_slope, from.scl_slope);
+  copy(to.scl_inter, from.scl_inter);
+  copy(to.cal_max, from.cal_max);
+  copy(to.cal_min, from.cal_min);
+  copy(to.slice_duration, from.slice_duration);
+  copy(to.toffset, from.toffset);
+  copy(to.slice_start, from.slice_start);
+  copy(to.slice_end, from.slice_end);
+  copy_array(to.descrip, from.descrip);
+  copy_array(to.aux_file, from.aux_file);
+  copy(to.qform_code, from.qform_code);
+  copy(to.sform_code, from.sform_code);
+  copy(to.quatern_b, from.quatern_b);
+  copy(to.quatern_c, from.quatern_c);
+  copy(to.quatern_d, from.quatern_d);
+  copy(to.qoffset_x, from.qoffset_x);
+  copy(to.qoffset_y, from.qoffset_y);
+  copy(to.qoffset_z, from.qoffset_z);
+  copy_array(to.srow_x, from.srow_x);
+  copy_array(to.srow_y, from.srow_y);
+  copy_array(to.srow_z, from.srow_z);
+  copy(to.slice_code, from.slice_code);
+  copy(to.intent_code, from.intent_code);
+  copy_array(to.intent_name, from.intent_name);
+  copy(to.dim_info, from.dim_info);
+}
+
+// Columns 0 to 2 are voxel axes in mm, column 3 the origin; rows are R, A, S.
+struct Affine {
+  double m[3][4];
+};
+
+double ColumnNorm(const Affine& affine, int column) {
+  return std::hypot(affine.m[0][column], affine.m[1][column], affine.m[2][column]);
+}
+
+// Finite, with axes that are neither zero nor nearly in one plane.
+bool IsUsable(const Affine& affine) {
+  double unit[3][3];
+  for (int column = 0; column < 4; ++column) {
+    for (int row = 0; row < 3; ++row) {
+      if (!std::isfinite(affine.m[row][column])) return false;
+    }
+  }
+  for (int column = 0; column < 3; ++column) {
+    const double norm = ColumnNorm(affine, column);
+    if (!(norm > 1e-9 && norm < 1e9)) return false;
+    for (int row = 0; row < 3; ++row) unit[row][column] = affine.m[row][column] / norm;
+  }
+  const double det = unit[0][0] * (unit[1][1] * unit[2][2] - unit[1][2] * unit[2][1]) -
+                     unit[0][1] * (unit[1][0] * unit[2][2] - unit[1][2] * unit[2][0]) +
+                     unit[0][2] * (unit[1][0] * unit[2][1] - unit[1][1] * unit[2][0]);
+  return std::abs(det) > 1e-4;
+}
+
+Geometry GeometryFrom(const Affine& affine, const std::array<int64_t, 3>& size, double unit_in_mm) {
+  Geometry geometry;
+  geometry.size = size;
+  for (int row = 0; row < 3; ++row) {
+    const double lps = row < 2 ? -1 : 1;
+    for (int column = 0; column < 3; ++column) {
+      // + 0.0 turns the -0 of a flipped zero into 0.
+      geometry.direction[row * 3 + column] =
+          lps * affine.m[row][column] / ColumnNorm(affine, column) + 0.0;
+    }
+    geometry.origin[row] = lps * affine.m[row][3] * unit_in_mm + 0.0;
+  }
+  for (int column = 0; column < 3; ++column) {
+    geometry.spacing[column] = ColumnNorm(affine, column) * unit_in_mm;
+  }
+  return geometry;
+}
+
+std::string Rounded(double value, const char* format = "%.3g") {
+  char text[32];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+}  // namespace
+
+NiftiSource::NiftiSource(const nifti_2_header& header, Version version, bool big_endian)
+    : header_(std::make_unique<nifti_2_header>(header)),
+      version_(version),
+      big_endian_(big_endian) {}
+
+NiftiSource::~NiftiSource() = default;
+
+std::string NiftiSource::FormatName() const {
+  switch (version_) {
+    case Version::kAnalyze:
+      return "ANALYZE 7.5";
+    case Version::kNifti1:
+      return "NIfTI-1";
+    case Version::kNifti2:
+      break;
+  }
+  return "NIfTI-2";
+}
+
+int NiftiSource::qform_code() const { return header_->qform_code; }
+int NiftiSource::sform_code() const { return header_->sform_code; }
+
+std::shared_ptr<const NiftiSource> NiftiSource::GridOnly() const {
+  const nifti_2_header& from = *header_;
+  nifti_2_header to = {};
+  to.dim[0] = std::clamp<int64_t>(from.dim[0], 1, 3);
+  for (int i = 1; i < 8; ++i) to.dim[i] = i <= to.dim[0] ? from.dim[i] : 1;
+  std::copy(std::begin(from.pixdim), std::end(from.pixdim), to.pixdim);
+  to.xyzt_units = from.xyzt_units;
+  to.qform_code = from.qform_code;
+  to.sform_code = from.sform_code;
+  to.quatern_b = from.quatern_b;
+  to.quatern_c = from.quatern_c;
+  to.quatern_d = from.quatern_d;
+  to.qoffset_x = from.qoffset_x;
+  to.qoffset_y = from.qoffset_y;
+  to.qoffset_z = from.qoffset_z;
+  std::copy(std::begin(from.srow_x), std::end(from.srow_x), to.srow_x);
+  std::copy(std::begin(from.srow_y), std::end(from.srow_y), to.srow_y);
+  std::copy(std::begin(from.srow_z), std::end(from.srow_z), to.srow_z);
+  auto copy = std::make_shared<NiftiSource>(to, version_, big_endian_);
+  copy->grid_only_ = true;
+  copy->analyze_origin_ = analyze_origin_;
+  return copy;
+}
+
+Geometry NiftiSource::ReadGeometry(const std::string& name, std::vector<std::string>* notes) const {
+  const nifti_2_header& h = *header_;
+  const auto note = [&](std::string sentence) {
+    if (notes) notes->push_back(std::move(sentence));
+  };
+  if (h.dim[0] < 1 || h.dim[0] > 7) {
+    throw IoError("cannot read '" + name + "': its header gives " + std::to_string(h.dim[0]) +
+                  " dimensions (1 to 7 are possible); the header is damaged");
+  }
+  std::array<int64_t, 3> size{1, 1, 1};
+  for (int i = 1; i <= 3 && i <= h.dim[0]; ++i) {
+    if (h.dim[i] < 1) {
+      throw IoError("cannot read '" + name + "': its header gives a size of " +
+                    std::to_string(h.dim[i]) + " along axis " + std::to_string(i) +
+                    "; the header is damaged");
+    }
+    size[i - 1] = h.dim[i];
+  }
+
+  double unit_in_mm = 1;
+  if ((h.xyzt_units & 7) == NIFTI_UNITS_METER) {
+    unit_in_mm = 1000;
+    note("the header is in metres; sizes are converted to millimetres");
+  } else if ((h.xyzt_units & 7) == NIFTI_UNITS_MICRON) {
+    unit_in_mm = 1e-3;
+    note("the header is in micrometres; sizes are converted to millimetres");
+  }
+
+  std::array<double, 3> pixdim{};
+  for (int i = 0; i < 3; ++i) {
+    pixdim[i] = std::abs(h.pixdim[i + 1]);
+    const bool valid = pixdim[i] > 1e-9 && pixdim[i] < 1e9;  // false for NaN
+    if (!valid) {
+      pixdim[i] = 1;
+      if (size[i] > 1) {
+        note("the header gives no valid voxel size along axis " + std::to_string(i + 1) +
+             "; 1 mm is assumed where it is needed");
+      }
+    } else if (h.pixdim[i + 1] < 0 && version_ != Version::kAnalyze) {
+      note("the header gives a negative voxel size along axis " + std::to_string(i + 1) +
+           "; its magnitude is used");
+    }
+  }
+
+  Affine sform = {};
+  bool has_sform = h.sform_code > 0;
+  if (has_sform) {
+    for (int column = 0; column < 4; ++column) {
+      sform.m[0][column] = h.srow_x[column];
+      sform.m[1][column] = h.srow_y[column];
+      sform.m[2][column] = h.srow_z[column];
+    }
+    // Some programs write no third axis for a single slice.
+    if (size[2] == 1 && ColumnNorm(sform, 2) == 0 && ColumnNorm(sform, 0) > 0 &&
+        ColumnNorm(sform, 1) > 0) {
+      const double scale = pixdim[2] / (ColumnNorm(sform, 0) * ColumnNorm(sform, 1));
+      for (int row = 0; row < 3; ++row) {
+        const int a = (row + 1) % 3;
+        const int b = (row + 2) % 3;
+        sform.m[row][2] = scale * (sform.m[a][0] * sform.m[b][1] - sform.m[b][0] * sform.m[a][1]);
+      }
+      note("the sform has no third axis; the normal of the single slice is used");
+    }
+    if (!IsUsable(sform)) {
+      has_sform = false;
+      note("the sform is not a valid affine (code " + std::to_string(h.sform_code) +
+           "); it is ignored");
+    }
+  }
+
+  Affine qform = {};
+  bool has_qform = h.qform_code > 0;
+  if (has_qform) {
+    double b = h.quatern_b;
+    double c = h.quatern_c;
+    double d = h.quatern_d;
+    const double squared = b * b + c * c + d * d;
+    // Half turns: a = sqrt(1 - b^2 - c^2 - d^2) is 0, and the rounding of three floats must not be
+    // read as an angle. The limit is that of nifti1_io, whose arithmetic is in float.
+    if (version_ == Version::kNifti1 && squared > 1 - 1e-7) {
+      const double scale = 1 / std::sqrt(squared);
+      b *= scale;
+      c *= scale;
+      d *= scale;
+    }
+    if (!(squared < 1.01)) {
+      has_qform = false;  // NaN or no rotation
+    } else {
+      const double qfac = h.pixdim[0] < 0 ? -1 : 1;
+      const nifti_dmat44 matrix = nifti_quatern_to_dmat44(
+          b, c, d, h.qoffset_x, h.qoffset_y, h.qoffset_z, pixdim[0], pixdim[1], pixdim[2], qfac);
+      for (int row = 0; row < 3; ++row) {
+        for (int column = 0; column < 4; ++column) qform.m[row][column] = matrix.m[row][column];
+      }
+      has_qform = IsUsable(qform);
+    }
+    if (!has_qform) {
+      note("the qform is not a valid rotation (code " + std::to_string(h.qform_code) +
+           "); it is ignored");
+    }
+  }
+
+  if (has_sform) {
+    const Geometry geometry = GeometryFrom(sform, size, unit_in_mm);
+    const double smallest = *std::min_element(geometry.spacing.begin(), geometry.spacing.end());
+    if (has_qform) {
+      const double distance = MaxCornerDistance(geometry, GeometryFrom(qform, size, unit_in_mm));
+      if (distance > 0.05 * smallest) {
+        note("qform and sform disagree by up to " + Rounded(distance) + " mm; the sform (code " +
+             std::to_string(h.sform_code) + ") is used");
+      }
+    }
+    for (int i = 0; i < 3; ++i) {
+      const double stated = pixdim[i] * unit_in_mm;
+      if (size[i] > 1 && std::abs(geometry.spacing[i] - stated) > 0.01 * geometry.spacing[i]) {
+        note("the header's voxel size along axis " + std::to_string(i + 1) + " is " +
+             Rounded(stated, "%.5g") + " mm, but its sform says " +
+             Rounded(geometry.spacing[i], "%.5g") + " mm; the sform is used");
+      }
+    }
+    if (!geometry.IsOrthonormal()) {
+      double largest = 0;
+      for (int a = 0; a < 3; ++a) {
+        for (int b = a + 1; b < 3; ++b) {
+          double dot = 0;
+          for (int row = 0; row < 3; ++row) {
+            dot += geometry.direction[row * 3 + a] * geometry.direction[row * 3 + b];
+          }
+          largest = std::max(largest, std::abs(std::asin(std::clamp(dot, -1.0, 1.0))));
+        }
+      }
+      note("the axes are sheared by up to " + Rounded(largest * 180 / M_PI) +
+           " degrees; the affine is kept as it is");
+    }
+    return geometry;
+  }
+  if (has_qform) return GeometryFrom(qform, size, unit_in_mm);
+
+  Affine base = {};
+  for (int i = 0; i < 3; ++i) {
+    base.m[i][i] = i == 0 ? -pixdim[i] : pixdim[i];
+    double centre = 0.5 * static_cast<double>(size[i] - 1);
+    // SPM keeps a 1-based voxel of the origin in ANALYZE headers.
+    if (version_ == Version::kAnalyze && analyze_origin_[0] >= 1 && analyze_origin_[0] <= size[0] &&
+        analyze_origin_[1] >= 1 && analyze_origin_[1] <= size[1] && analyze_origin_[2] >= 1 &&
+        analyze_origin_[2] <= size[2]) {
+      centre = analyze_origin_[i] - 1;
+    }
+    base.m[i][3] = -base.m[i][i] * centre;
+  }
+  note(std::string(version_ == Version::kAnalyze ? "ANALYZE 7.5 knows no orientation"
+                                                 : "the header gives no orientation") +
+       "; axes to the left, front and top are assumed, so left and right may be swapped");
+  return GeometryFrom(base, size, unit_in_mm);
+}
+
+bool LooksLikeNifti(const std::vector<std::byte>& first_bytes) {
+  if (first_bytes.size() < 4) return false;
+  int32_t size = 0;
+  std::memcpy(&size, first_bytes.data(), 4);
+  int32_t swapped = size;
+  Swap(swapped);
+  return size == 348 || size == 540 || swapped == 348 || swapped == 540;
+}
+
+std::shared_ptr<NiftiSource> ParseNiftiHeader(const std::vector<std::byte>& bytes,
+                                              const std::string& name, bool analyze_allowed) {
+  if (!LooksLikeNifti(bytes)) return nullptr;
+  int32_t size = 0;
+  std::memcpy(&size, bytes.data(), 4);
+  const bool swap = size != 348 && size != 540;
+  if (swap) Swap(size);
+  // x86-64 and AArch64 as we build for them are little endian.
+  const bool big_endian = swap;
+  if (bytes.size() < static_cast<size_t>(size)) {
+    throw IoError("cannot read '" + name + "': the file ends inside its header (" +
+                  std::to_string(bytes.size()) + " of " + std::to_string(size) +
+                  " bytes); copy or download it again");
+  }
+
+  if (size == 540) {
+    nifti_2_header header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    if (std::memcmp(header.magic, "n+2", 4) != 0 && std::memcmp(header.magic, "ni2", 4) != 0) {
+      return nullptr;
+    }
+    if (swap) SwapHeader(header);
+    return std::make_shared<NiftiSource>(header, NiftiSource::Version::kNifti2, big_endian);
+  }
+
+  nifti_1_header narrow;
+  std::memcpy(&narrow, bytes.data(), sizeof narrow);
+  const bool nifti =
+      std::memcmp(narrow.magic, "n+1", 4) == 0 || std::memcmp(narrow.magic, "ni1", 4) == 0;
+  if (!nifti && !analyze_allowed) return nullptr;
+  if (swap) SwapHeader(narrow);
+  nifti_2_header header = {};
+  header.sizeof_hdr = 540;
+  CopyFields(header, narrow);
+  header.xyzt_units = static_cast<unsigned char>(narrow.xyzt_units);
+  std::memcpy(header.magic, narrow.magic, 4);
+  const bool offset_valid = narrow.vox_offset >= 0 && narrow.vox_offset < 9e18F;
+  header.vox_offset = offset_valid ? static_cast<int64_t>(narrow.vox_offset) : -1;
+  if (nifti) {
+    return std::make_shared<NiftiSource>(header, NiftiSource::Version::kNifti1, big_endian);
+  }
+
+  // ANALYZE 7.5: what NIfTI put in the place of other fields must not be read as such. The origin
+  // voxel of SPM is five shorts at byte 253, the orientation byte 252.
+  nifti_2_header analyze = {};
+  std::copy(std::begin(header.dim), std::end(header.dim), analyze.dim);
+  std::copy(std::begin(header.pixdim), std::end(header.pixdim), analyze.pixdim);
+  analyze.datatype = header.datatype;
+  analyze.bitpix = header.bitpix;
+  analyze.vox_offset = header.vox_offset;
+  analyze.scl_slope = header.scl_slope;
+  auto source = std::make_shared<NiftiSource>(analyze, NiftiSource::Version::kAnalyze, big_endian);
+  for (int i = 0; i < 3; ++i) {
+    int16_t voxel = 0;
+    std::memcpy(&voxel, bytes.data() + 253 + 2 * i, 2);
+    if (swap) Swap(voxel);
+    source->analyze_origin_[i] = voxel;
+  }
+  return source;
+}
+
+std::string SerializeNiftiHeader(const nifti_2_header& header, NiftiSource::Version version) {
+  if (version == NiftiSource::Version::kNifti2) {
+    nifti_2_header wide = header;
+    wide.sizeof_hdr = 540;
+    return std::string(reinterpret_cast<const char*>(&wide), sizeof wide);
+  }
+  nifti_1_header narrow = {};
+  CopyFields(narrow, header);
+  narrow.sizeof_hdr = 348;
+  narrow.regular = 'r';
+  narrow.vox_offset = static_cast<float>(header.vox_offset);
+  narrow.xyzt_units = static_cast<char>(header.xyzt_units);
+  std::memcpy(narrow.magic, header.magic, 4);
+  return std::string(reinterpret_cast<const char*>(&narrow), sizeof narrow);
+}
+
+}  // namespace avocet::io

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/predict/slicing.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "app/base/error.h"
+
+namespace avocet::models {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// An LPS axis (0 = left, 1 = posterior, 2 = superior) and the sense in which it is wanted.
+struct Wanted {
+  int lps_axis;
+  int sign;
+};
+
+std::array<Wanted, 3> WantedAxes(const std::string& plane) {
+  if (plane == "axial") return {{{2, +1}, {1, +1}, {0, +1}}};
+  if (plane == "coronal") return {{{1, +1}, {2, -1}, {0, +1}}};
+  if (plane == "sagittal") return {{{0, +1}, {2, -1}, {1, +1}}};
+  throw ModelError("the model's plane is '" + plane + "'; it must be axial, coronal or sagittal");
+}
+
+// For each LPS axis the index axis that stands for it.
+std::array<int, 3> IndexAxisOfLps(const std::array<double, 9>& direction) {
+  std::array<int, 3> order{0, 1, 2};
+  std::array<int, 3> best = order;
+  double best_sum = -1;
+  do {
+    double sum = 0;
+    for (int lps = 0; lps < 3; ++lps) sum += std::abs(direction[3 * lps + order[lps]]);
+    if (sum > best_sum + 1e-9) {
+      best_sum = sum;
+      best = order;
+    }
+  } while (std::next_permutation(order.begin(), order.end()));
+  return best;
+}
+
+// Dimension of index axis a in a tensor [k, j, i].
+int64_t DimOf(int index_axis) { return 2 - index_axis; }
+
+double PercentileOf(std::vector<float>& values, double percent) {
+  const double position = std::clamp(percent, 0.0, 100.0) / 100 * (values.size() - 1);
+  const auto below = static_cast<size_t>(position);
+  std::nth_element(values.begin(), values.begin() + below, values.end());
+  const double low = values[below];
+  if (below + 1 >= values.size()) return low;
+  const double high = *std::min_element(values.begin() + below + 1, values.end());
+  return low + (position - below) * (high - low);
+}
+
+int64_t NetworkSide(int64_t side, double spacing_mm, double pixel_mm) {
+  return std::max<int64_t>(1, std::llround(side * spacing_mm / pixel_mm));
+}
+
+}  // namespace
+
+SliceLayout FindSliceLayout(const VolumeView& volume, const std::string& plane) {
+  const auto wanted = WantedAxes(plane);
+  const auto index_axis = IndexAxisOfLps(volume.direction);
+  SliceLayout layout;
+  for (int part = 0; part < 3; ++part) {
+    const int axis = index_axis[wanted[part].lps_axis];
+    layout.axis[part] = axis;
+    layout.reversed[part] =
+        volume.direction[3 * wanted[part].lps_axis + axis] * wanted[part].sign < 0;
+    layout.size[part] = volume.size[axis];
+    layout.spacing[part] = volume.spacing[axis];
+  }
+  return layout;
+}
+
+SliceLayout StoredSliceLayout(const VolumeView& volume) {
+  SliceLayout layout;
+  for (int part = 0; part < 3; ++part) {
+    layout.size[part] = volume.size[layout.axis[part]];
+    layout.spacing[part] = volume.spacing[layout.axis[part]];
+  }
+  return layout;
+}
+
+at::Tensor CanonicalFromStored(const at::Tensor& stored, const SliceLayout& layout) {
+  TORCH_CHECK(stored.dim() == 3, "a volume [k, j, i] is expected");
+  at::Tensor slices =
+      stored.permute({DimOf(layout.axis[0]), DimOf(layout.axis[1]), DimOf(layout.axis[2])});
+  std::vector<int64_t> reversed;
+  for (int part = 0; part < 3; ++part) {
+    if (layout.reversed[part]) reversed.push_back(part);
+  }
+  if (!reversed.empty()) slices = slices.flip(reversed);
+  return slices.contiguous();
+}
+
+at::Tensor StoredFromCanonical(const at::Tensor& canonical, const SliceLayout& layout) {
+  const int64_t lead = canonical.dim() - 3;
+  TORCH_CHECK(lead >= 0, "slices [..., slices, rows, columns] are expected");
+  std::vector<int64_t> reversed;
+  std::vector<int64_t> order(canonical.dim());
+  for (int64_t d = 0; d < lead; ++d) order[d] = d;
+  for (int part = 0; part < 3; ++part) {
+    if (layout.reversed[part]) reversed.push_back(lead + part);
+    order[lead + DimOf(layout.axis[part])] = lead + part;
+  }
+  at::Tensor volume = canonical;
+  if (!reversed.empty()) volume = volume.flip(reversed);
+  return volume.permute(order).contiguous();
+}
+
+at::Tensor IntensityScale::Apply(const at::Tensor& values) const {
+  at::Tensor scaled = values.to(at::kFloat);
+  const at::Tensor finite = scaled.isfinite();
+  if (clips) scaled = scaled.clamp(lower, upper);
+  if (offset != 0) scaled = scaled - offset;
+  if (factor != 1) scaled = scaled * factor;
+  return at::where(finite, scaled, at::zeros({}, scaled.options()));
+}
+
+IntensityScale FindIntensityScale(const float* values, int64_t count, const Preprocessing& steps) {
+  IntensityScale scale{-kInfinity, kInfinity, 0, 1, false};
+  const auto range = [&scale](double lower, double upper) {
+    scale = {lower, upper, lower, upper > lower ? 1 / (upper - lower) : 0, true};
+  };
+  if (steps.intensity == "none") return scale;
+  if (steps.intensity == "window") {
+    if (!(steps.upper > steps.lower)) {
+      throw ModelError(
+          "the model's intensity window is empty: its upper end must exceed the lower");
+    }
+    range(steps.lower, steps.upper);
+    return scale;
+  }
+  std::vector<float> finite;
+  finite.reserve(count);
+  for (int64_t i = 0; i < count; ++i) {
+    if (std::isfinite(values[i])) finite.push_back(values[i]);
+  }
+  if (steps.intensity == "percentile") {
+    if (!(steps.upper > steps.lower)) {
+      throw ModelError("the model's percentiles are not in rising order");
+    }
+    if (finite.empty()) {
+      range(0, 0);
+      return scale;
+    }
+    double lower = PercentileOf(finite, steps.lower);
+    double upper = PercentileOf(finite, steps.upper);
+    if (!(upper > lower)) {
+      const auto ends = std::minmax_element(finite.begin(), finite.end());
+      lower = *ends.first;
+      upper = *ends.second;
+    }
+    range(lower, upper);
+    return scale;
+  }
+  if (steps.intensity == "zscore") {
+    double mean = 0;
+    for (float value : finite) mean += value;
+    if (!finite.empty()) mean /= finite.size();
+    double squares = 0;
+    for (float value : finite) squares += (value - mean) * (value - mean);
+    const double deviation = finite.empty() ? 0 : std::sqrt(squares / finite.size());
+    scale.offset = mean;
+    scale.factor = deviation > 0 ? 1 / deviation : 0;
+    return scale;
+  }
+  throw ModelError("the model's intensity scaling is '" + steps.intensity +
+                   "'; it must be none, percentile, zscore or window");
+}
+
+SliceSource::SliceSource(const VolumeView& volume, const ModelCard& card)
+    : volume_(volume),
+      steps_(card.preprocessing),
+      scale_(FindIntensityScale(volume.values, volume.VoxelCount(), steps_)) {
+  if (steps_.context < 0 || steps_.context > 1) {
+    throw ModelError("the model's context is " + std::to_string(steps_.context) +
+                     " slices; it must be 0 or 1");
+  }
+  layout_ = FindSliceLayout(volume, card.plane);
+  network_rows_ = layout_.size[1];
+  network_columns_ = layout_.size[2];
+  if (steps_.resample == "spacing") {
+    if (!(steps_.pixel_mm > 0)) {
+      throw ModelError("the model's pixel size is " + std::to_string(steps_.pixel_mm) +
+                       " mm; it must be positive");
+    }
+    network_rows_ = NetworkSide(layout_.size[1], layout_.spacing[1], steps_.pixel_mm);
+    network_columns_ = NetworkSide(layout_.size[2], layout_.spacing[2], steps_.pixel_mm);
+  } else if (steps_.resample != "native") {
+    throw ModelError("the model's resampling is '" + steps_.resample +
+                     "'; it must be native, spacing or transunet");
+  }
+}
+
+at::Tensor SliceSource::CanonicalSlices(int64_t first, int64_t count) const {
+  // Only the wanted slices are touched: a whole canonical copy of a large volume is never made.
+  const at::Tensor stored = at::from_blob(const_cast<float*>(volume_.values),
+                                          {volume_.size[2], volume_.size[1], volume_.size[0]},
+                                          at::TensorOptions().dtype(at::kFloat));
+  const int64_t begin = layout_.reversed[0] ? slices() - first - count : first;
+  return scale_.Apply(
+      CanonicalFromStored(stored.narrow(DimOf(layout_.axis[0]), begin, count), layout_));
+}
+
+at::Tensor SliceSource::Resample(const at::Tensor& slices) const {
+  if (slices.size(-2) == network_rows_ && slices.size(-1) == network_columns_) return slices;
+  return at::upsample_bilinear2d(slices, {network_rows_, network_columns_},
+                                 /*align_corners=*/false);
+}
+
+at::Tensor SliceSource::Batch(int64_t first, int64_t count) const {
+  TORCH_CHECK(first >= 0 && count > 0 && first + count <= slices(), "slices out of range");
+  const int64_t context = steps_.context;
+  const int64_t begin = std::max<int64_t>(0, first - context);
+  const int64_t end = std::min(slices(), first + count + context);
+  const at::Tensor planes = Resample(CanonicalSlices(begin, end - begin).unsqueeze(1));
+  if (context == 0) return planes;
+  std::vector<int64_t> picked;
+  for (int64_t s = first; s < first + count; ++s) {
+    for (int64_t c = -context; c <= context; ++c) {
+      picked.push_back(std::clamp<int64_t>(s + c, 0, slices() - 1) - begin);
+    }
+  }
+  return planes.index_select(0, at::tensor(picked, at::kLong))
+      .reshape({count, channels(), network_rows_, network_columns_});
+}
+
+at::Tensor SliceSource::Labels(const at::Tensor& logits) const {
+  at::Tensor restored = logits.to(at::kCPU, at::kFloat);
+  if (restored.size(-2) != layout_.size[1] || restored.size(-1) != layout_.size[2]) {
+    restored = at::upsample_bilinear2d(restored, {layout_.size[1], layout_.size[2]}, false);
+  }
+  return restored.argmax(1).to(logits.size(1) <= 256 ? at::kByte : at::kInt);
+}
+
+at::Tensor SliceSource::Probabilities(const at::Tensor& logits) const {
+  at::Tensor restored = logits.to(at::kCPU, at::kFloat);
+  if (restored.size(-2) != layout_.size[1] || restored.size(-1) != layout_.size[2]) {
+    restored = at::upsample_bilinear2d(restored, {layout_.size[1], layout_.size[2]}, false);
+  }
+  return restored.softmax(1);
+}
+
+at::Tensor SliceSource::NetworkLabels(const at::Tensor& canonical_labels) const {
+  if (canonical_labels.size(-2) == network_rows_ && canonical_labels.size(-1) == network_columns_) {
+    return canonical_labels.to(at::kLong);
+  }
+  // Label values up to 65535 are exact in float32.
+  return at::_upsample_nearest_exact2d(canonical_labels.to(at::kFloat).unsqueeze(1),
+                                       {network_rows_, network_columns_})
+      .squeeze(1)
+      .to(at::kLong);
+}
+
+}  // namespace avocet::models
