@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
       "4 model does not fit, 5 device not available, 6 some items of a batch failed, 130 cancelled.");
 
   avocet::cli::Action action;
+  avocet::cli::AddModel(app, action);
   avocet::cli::AddInfo(app, action);
 
   try {
