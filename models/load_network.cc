@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include "app/base/error.h"
 #include "models/architecture/rwkv_unet_layout.h"
 #include "models/model_card.h"
 
