@@ -38,8 +38,8 @@ std::unique_ptr<RwkvUnet> LoadRwkvUnet(const TensorFile& file, const std::string
     const std::string name = ModelCardFromJson(card->second).wkv;
     if (!name.empty()) mode = WkvModeFromName(name);
   }
-  auto network = std::make_unique<RwkvUnet>(
-      RwkvUnetConfig::ForVariant(report.variant, report.classes), mode);
+  auto network =
+      std::make_unique<RwkvUnet>(RwkvUnetConfig::ForVariant(report.variant, report.classes), mode);
   if (!report.missing.empty()) {
     at::Generator generator = at::detail::createCPUGenerator(kFillSeed);
     network->Initialise(generator);

@@ -9,24 +9,13 @@
 #include <utility>
 
 #include "app/base/error.h"
+#include "models/architecture/rwkv_unet_layout.h"
 #include "models/rwkv_unet/layers.h"
 
 namespace avocet::models {
 namespace {
 
-constexpr int kStemWidth = 24;
 constexpr int kMultiple = 16;  // input sides are padded to it
-
-// What to fill a tensor with (section 11).
-enum class Init { kZero, kOne, kHalf, kUniformFanIn, kNormal };
-
-struct TensorSpec {
-  std::string name;
-  std::vector<int64_t> shape;
-  Init init;
-  bool trainable;
-  int64_t fan_in;
-};
 
 }  // namespace
 
@@ -55,126 +44,32 @@ RwkvUnetConfig RwkvUnetConfig::ForVariant(const std::string& variant, int classe
     throw OptionError("the number of classes is " + std::to_string(classes) +
                       "; it must be 1 or more");
   }
+  const RwkvUnetSizes& sizes = RwkvUnetSizesOf(variant);
   RwkvUnetConfig config;
+  config.variant = sizes.variant;
   config.classes = classes;
-  if (variant == "T" || variant == "t") {
-    config.variant = "T";
-    config.depths = {2, 2, 4, 2};
-    config.widths = {32, 48, 96, 160};
-    config.ratios = {2, 2.5, 3, 3.5};
-  } else if (variant == "S" || variant == "s") {
-    config.variant = "S";
-    config.depths = {3, 3, 6, 3};
-    config.widths = {32, 64, 128, 192};
-    config.ratios = {2, 2.5, 3, 4};
-  } else if (variant == "B" || variant == "b") {
-    config.variant = "B";
-    config.depths = {3, 3, 6, 3};
-    config.widths = {48, 72, 144, 240};
-    config.ratios = {2, 2.5, 4, 4};
-  } else {
-    throw OptionError("the RWKV-UNet variant is '" + variant + "'; it must be T, S or B");
-  }
+  config.depths = sizes.depths;
+  for (int n = 0; n < 4; ++n) config.widths[n] = static_cast<int>(sizes.widths[n]);
+  config.ratios = sizes.ratios;
   return config;
 }
 
 namespace {
 
-// Collects the tensors of the network with their initial values, in the official order.
-class Registry {
- public:
-  explicit Registry(std::vector<TensorSpec>& specs) : specs_(specs) {}
-
-  void Conv(const std::string& name, int64_t out, int64_t in_per_group, int64_t kernel, bool bias) {
-    const int64_t fan_in = in_per_group * kernel * kernel;
-    Add(name + ".weight", {out, in_per_group, kernel, kernel}, Init::kUniformFanIn, fan_in);
-    if (bias) Add(name + ".bias", {out}, Init::kUniformFanIn, fan_in);
-  }
-  void BatchNorm(const std::string& name, int64_t c) {
-    Add(name + ".weight", {c}, Init::kOne);
-    Add(name + ".bias", {c}, Init::kZero);
-    specs_.push_back({name + ".running_mean", {c}, Init::kZero, false, 0});
-    specs_.push_back({name + ".running_var", {c}, Init::kOne, false, 0});
-    specs_.push_back({name + ".num_batches_tracked", {}, Init::kZero, false, 0});
-  }
-  void LayerNorm(const std::string& name, int64_t c) {
-    Add(name + ".weight", {c}, Init::kOne);
-    Add(name + ".bias", {c}, Init::kZero);
-  }
-  void Linear(const std::string& name, int64_t out, int64_t in, Init init) {
-    Add(name + ".weight", {out, in}, init, in);
-  }
-  void Mix(const std::string& name, int64_t c) { Add(name, {1, 1, c}, Init::kHalf); }
-  void Zeros(const std::string& name, int64_t c) { Add(name, {c}, Init::kZero); }
-
- private:
-  void Add(const std::string& name, std::vector<int64_t> shape, Init init, int64_t fan_in = 0) {
-    specs_.push_back({name, std::move(shape), init, true, fan_in});
-  }
-
-  std::vector<TensorSpec>& specs_;
-};
-
-void RegisterBlock(Registry& r, const RwkvUnetBlock& block) {
-  const std::string& p = block.name;
-  const int mid = block.mid;
-  if (block.norm == RwkvUnetBlock::Norm::kBatch) r.BatchNorm(p + ".norm", block.in);
-  if (block.norm == RwkvUnetBlock::Norm::kLayer) r.LayerNorm(p + ".norm.norm", block.in);
-  if (block.attention) r.LayerNorm(p + ".ln1", mid);
-  r.Conv(p + ".conv.conv", mid, block.in, 1, false);
-  r.BatchNorm(p + ".conv.norm", mid);
-  if (block.attention) {
-    r.Zeros(p + ".att.spatial_decay", mid);
-    r.Zeros(p + ".att.spatial_first", mid);
-    for (const char* mix : {"k", "v", "r"}) r.Mix(p + ".att.spatial_mix_" + mix, mid);
-    for (const char* map : {"key", "value", "receptance"}) {
-      r.Linear(p + ".att." + map, mid, mid, Init::kNormal);
-    }
-    r.LayerNorm(p + ".att.key_norm", mid);
-    r.Linear(p + ".att.output", mid, mid, Init::kNormal);
-  }
-  if (block.squeeze_excite) {
-    r.Conv(p + ".se.conv_reduce", mid, mid, 1, true);
-    r.Conv(p + ".se.conv_expand", mid, mid, 1, true);
-  }
-  r.Conv(p + ".proj.conv", block.out, mid, 1, false);
-  r.Conv(p + ".conv_local.conv", mid, 1, kRwkvUnetKernel, false);
-  r.BatchNorm(p + ".conv_local.norm", mid);
+bool Contains(const std::string& text, const char* part) {
+  return text.find(part) != std::string::npos;
 }
 
-std::vector<TensorSpec> NetworkSpecs(const RwkvUnetConfig& config,
-                                     const std::vector<RwkvUnetBlock>& blocks) {
-  std::vector<TensorSpec> specs;
-  Registry r(specs);
-  for (const RwkvUnetBlock& block : blocks) RegisterBlock(r, block);
-  const auto& d = config.widths;
-  const int64_t t = d[0], c = 3 * t;
-  const int64_t skip_widths[3] = {d[2], d[1], d[0]};
-  for (int n = 0; n < 3; ++n)
-    r.Conv("ccm.projections." + std::to_string(n), t, skip_widths[n], 1, true);
-  r.LayerNorm("ccm.ln1", c);
-  r.Mix("ccm.channel.spatial_mix_k", c);
-  r.Mix("ccm.channel.spatial_mix_r", c);
-  r.Linear("ccm.channel.key", 2 * c, c, Init::kUniformFanIn);
-  r.LayerNorm("ccm.channel.key_norm", 2 * c);
-  r.Linear("ccm.channel.receptance", c, c, Init::kUniformFanIn);
-  r.Linear("ccm.channel.value", c, 2 * c, Init::kUniformFanIn);
-  for (int n = 0; n < 3; ++n) {
-    r.Conv("ccm.final_projections." + std::to_string(n), skip_widths[n], t, 1, true);
-  }
-  const int64_t in[4] = {d[3], 2 * d[2], 2 * d[1], 2 * d[0]};
-  const int64_t out[4] = {d[2], d[1], d[0], kStemWidth};
-  for (int n = 0; n < 4; ++n) {
-    const std::string p = "decoder" + std::to_string(n + 1);
-    r.Conv(p + ".conv.conv", in[n], in[n], 1, false);
-    r.BatchNorm(p + ".conv.norm", in[n]);
-    r.Conv(p + ".proj.conv", out[n], in[n], 1, false);
-    r.BatchNorm(p + ".proj.norm", out[n]);
-    r.Conv(p + ".conv_local.conv", in[n], 1, kRwkvUnetDecoderKernel, false);
-    r.BatchNorm(p + ".conv_local.norm", in[n]);
-  }
-  r.Conv("final_conv", config.classes, kStemWidth, 1, true);
-  return specs;
+bool EndsWith(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+// Inputs of one output unit of the layer that owns tensor `name`; its bias is drawn from the same
+// range.
+int64_t FanIn(const ParameterStore& store, const std::string& name) {
+  const std::string owner = name.substr(0, name.rfind('.'));
+  const at::Tensor weight = store.Get(owner + ".weight");
+  return weight.numel() / weight.size(0);
 }
 
 }  // namespace
@@ -184,12 +79,12 @@ RwkvUnet::RwkvUnet(RwkvUnet&&) noexcept = default;
 RwkvUnet& RwkvUnet::operator=(RwkvUnet&&) noexcept = default;
 
 RwkvUnet::RwkvUnet(RwkvUnetConfig config, WkvMode mode) : config_(std::move(config)), mode_(mode) {
-  blocks_.push_back(
-      {"encoder.stage0.0", 3, 3, kStemWidth, 1, RwkvUnetBlock::Norm::kNone, false, false, true, 0});
+  blocks_.push_back({"encoder.stage0.0", 3, 3, static_cast<int>(RwkvUnetSizes::kStemWidth), 1,
+                     RwkvUnetBlock::Norm::kNone, false, false, true, 0});
   int total = 0;
   for (int depth : config_.depths) total += depth;
   int index = 0;
-  int width = kStemWidth;
+  int width = static_cast<int>(RwkvUnetSizes::kStemWidth);
   for (int stage = 1; stage <= 4; ++stage) {
     const RwkvUnetBlock::Norm norm =
         stage <= 2 ? RwkvUnetBlock::Norm::kBatch : RwkvUnetBlock::Norm::kLayer;
@@ -204,36 +99,33 @@ RwkvUnet::RwkvUnet(RwkvUnetConfig config, WkvMode mode) : config_(std::move(conf
       width = out;
     }
   }
-  for (const TensorSpec& spec : NetworkSpecs(config_, blocks_)) {
+  for (const TensorSpec& spec :
+       RwkvUnetTensors(config_.variant, config_.classes, RwkvUnetLayout::kUsed)) {
     const bool counter = spec.shape.empty();
     parameters_.Add(spec.name, at::zeros(spec.shape, counter ? at::kLong : at::kFloat),
-                    spec.trainable);
+                    spec.role == TensorSpec::Role::kParameter);
   }
 }
 
 void RwkvUnet::Initialise(at::Generator& generator) {
   c10::NoGradGuard no_grad;
-  for (const TensorSpec& spec : NetworkSpecs(config_, blocks_)) {
-    at::Tensor value = parameters_.Get(spec.name);
-    switch (spec.init) {
-      case Init::kZero:
-        value.zero_();
-        break;
-      case Init::kOne:
-        value.fill_(1);
-        break;
-      case Init::kHalf:
-        value.fill_(0.5);
-        break;
-      case Init::kUniformFanIn: {
-        const double bound = 1 / std::sqrt(static_cast<double>(spec.fan_in));
-        value.uniform_(-bound, bound, generator);
-        break;
-      }
-      case Init::kNormal:
-        // The official truncation at +-2 absolute is 100 standard deviations away.
-        value.normal_(0, 0.02, generator);
-        break;
+  for (const ParameterStore::Entry& entry : parameters_.entries()) {
+    const std::string& name = entry.name;
+    at::Tensor value = entry.value;
+    const bool norm =
+        Contains(name, ".norm.") || Contains(name, "ln1.") || Contains(name, "key_norm.");
+    if (EndsWith(name, "running_var") || (norm && EndsWith(name, ".weight"))) {
+      value.fill_(1);
+    } else if (norm || Contains(name, "spatial_decay") || Contains(name, "spatial_first")) {
+      value.zero_();
+    } else if (Contains(name, "spatial_mix_")) {
+      value.fill_(0.5);
+    } else if (Contains(name, ".att.")) {
+      // The official truncation at +-2 absolute is 100 standard deviations away.
+      value.normal_(0, 0.02, generator);
+    } else {
+      const double bound = 1 / std::sqrt(static_cast<double>(FanIn(parameters_, name)));
+      value.uniform_(-bound, bound, generator);
     }
   }
 }
