@@ -54,7 +54,8 @@ models::ModelCard ExampleCard() {
 }
 
 models::TensorFile RandomModel(const models::ModelCard& card) {
-  std::mt19937 random(5);
+  // With other seeds the three channels of the stem may all die on images, which are positive.
+  std::mt19937 random(7);
   models::TensorFile file;
   for (const models::TensorSpec& spec : models::RwkvUnetTensors(
            card.variant, static_cast<int>(card.labels.size()), models::RwkvUnetLayout::kUsed)) {
