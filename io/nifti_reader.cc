@@ -137,10 +137,12 @@ std::optional<fs::path> FindPartner(const fs::path& path, const std::string& wan
   return std::nullopt;
 }
 
-[[noreturn]] void ThrowTooShort(const std::string& name, uint64_t held, uint64_t needed) {
+// `claimed` when `held` is not what the file holds but the most that it can.
+[[noreturn]] void ThrowTooShort(const std::string& name, uint64_t held, uint64_t needed,
+                                bool claimed = false) {
   throw IoError("cannot read '" + name + "': its header asks for " + std::to_string(needed) +
-                " bytes, but the file holds " + std::to_string(held) +
-                "; it is cut off or its header is damaged");
+                " bytes, but the file " + (claimed ? "can hold at most " : "holds ") +
+                std::to_string(held) + "; it is cut off or its header is damaged");
 }
 
 // dim[4..7] as one axis.
@@ -269,7 +271,8 @@ Volume ReadNifti(const fs::path& path) {
     int64_t end = 0;
     if (__builtin_add_overflow(offset, needed, &end) ||
         static_cast<uint64_t>(end) > stream->capacity()) {
-      ThrowTooShort(name, stream->capacity(), static_cast<uint64_t>(offset) + needed);
+      ThrowTooShort(name, stream->capacity(), static_cast<uint64_t>(offset) + needed,
+                    stream->compressed());
     }
     const auto area_size = static_cast<uint64_t>(offset - header_end);
     if (stream->Append(area, area_size) != area_size) {
@@ -288,7 +291,8 @@ Volume ReadNifti(const fs::path& path) {
     int64_t end = 0;
     if (__builtin_add_overflow(offset, needed, &end) ||
         static_cast<uint64_t>(end) > stream->capacity()) {
-      ThrowTooShort(image_name, stream->capacity(), static_cast<uint64_t>(offset) + needed);
+      ThrowTooShort(image_name, stream->capacity(), static_cast<uint64_t>(offset) + needed,
+                    stream->compressed());
     }
     std::vector<std::byte> skipped;
     if (stream->Append(skipped, static_cast<uint64_t>(offset)) != static_cast<uint64_t>(offset)) {

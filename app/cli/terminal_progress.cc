@@ -2,8 +2,10 @@
 #include "app/cli/terminal_progress.h"
 
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace avocet::cli {
@@ -14,6 +16,13 @@ volatile sig_atomic_t cancelled = 0;
 void OnSignal(int) {
   if (cancelled) _exit(static_cast<int>(ExitCode::kCancelled));
   cancelled = 1;
+}
+
+// Columns of the terminal; a longer line would wrap and could not be rewritten.
+size_t TerminalWidth() {
+  winsize size{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return 80;
+  return size.ws_col;
 }
 
 std::string Duration(double seconds) {
@@ -35,16 +44,16 @@ TerminalProgress::TerminalProgress(bool quiet)
     : quiet_(quiet),
       terminal_(isatty(STDERR_FILENO)),
       start_(std::chrono::steady_clock::now()),
-      last_(start_ - std::chrono::hours(1)) {
+      last_(terminal_ ? start_ - std::chrono::hours(1) : start_) {
   struct sigaction action = {};
   action.sa_handler = OnSignal;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }
 
-TerminalProgress::~TerminalProgress() { ClearLine(); }
+TerminalProgress::~TerminalProgress() { Clear(); }
 
-void TerminalProgress::ClearLine() {
+void TerminalProgress::Clear() {
   if (line_open_) std::fputs("\r\033[K", stderr);
   line_open_ = false;
 }
@@ -68,6 +77,7 @@ bool TerminalProgress::Update(double fraction, std::string_view text) {
     line += "  (" + Duration(elapsed * (1 - fraction) / fraction) + " left)";
   }
   if (terminal_) {
+    line.resize(std::min(line.size(), TerminalWidth() - 1));
     std::fprintf(stderr, "\r\033[K%s", line.c_str());
     std::fflush(stderr);
     line_open_ = true;
@@ -79,7 +89,7 @@ bool TerminalProgress::Update(double fraction, std::string_view text) {
 
 void TerminalProgress::Warn(std::string_view sentence) {
   if (!warned_.insert(std::string(sentence)).second) return;
-  ClearLine();
+  Clear();
   std::fprintf(stderr, "avocet: warning: %.*s\n", static_cast<int>(sentence.size()),
                sentence.data());
 }

@@ -18,10 +18,10 @@ class TerminalProgress final : public Progress {
   bool Update(double fraction, std::string_view text) override;
   void Warn(std::string_view sentence) override;
   void set_quiet(bool quiet) { quiet_ = quiet; }
+  // Takes the progress line off the terminal, so that something else can be printed.
+  void Clear();
 
  private:
-  void ClearLine();
-
   bool quiet_;
   bool terminal_;
   bool line_open_ = false;

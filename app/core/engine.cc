@@ -10,10 +10,10 @@
 extern "C" __attribute__((visibility("default"))) const avocet::core::Engine* avocet_engine() {
   using namespace avocet::core;
   static const Engine engine{
-      nullptr,  // segment
+      RunSegment,
       nullptr,  // forward
-      &RunTrain,
-      nullptr,  // describe_devices
+      RunTrain,
+      DescribeDevices,
   };
   return &engine;
 }

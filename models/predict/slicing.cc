@@ -14,35 +14,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// An LPS axis (0 = left, 1 = posterior, 2 = superior) and the sense in which it is wanted.
-struct Wanted {
-  int lps_axis;
-  int sign;
-};
-
-std::array<Wanted, 3> WantedAxes(const std::string& plane) {
-  if (plane == "axial") return {{{2, +1}, {1, +1}, {0, +1}}};
-  if (plane == "coronal") return {{{1, +1}, {2, -1}, {0, +1}}};
-  if (plane == "sagittal") return {{{0, +1}, {2, -1}, {1, +1}}};
-  throw ModelError("the model's plane is '" + plane + "'; it must be axial, coronal or sagittal");
-}
-
-// For each LPS axis the index axis that stands for it.
-std::array<int, 3> IndexAxisOfLps(const std::array<double, 9>& direction) {
-  std::array<int, 3> order{0, 1, 2};
-  std::array<int, 3> best = order;
-  double best_sum = -1;
-  do {
-    double sum = 0;
-    for (int lps = 0; lps < 3; ++lps) sum += std::abs(direction[3 * lps + order[lps]]);
-    if (sum > best_sum + 1e-9) {
-      best_sum = sum;
-      best = order;
-    }
-  } while (std::next_permutation(order.begin(), order.end()));
-  return best;
-}
-
 // Dimension of index axis a in a tensor [k, j, i].
 int64_t DimOf(int index_axis) { return 2 - index_axis; }
 
@@ -61,30 +32,6 @@ int64_t NetworkSide(int64_t side, double spacing_mm, double pixel_mm) {
 }
 
 }  // namespace
-
-SliceLayout FindSliceLayout(const VolumeView& volume, const std::string& plane) {
-  const auto wanted = WantedAxes(plane);
-  const auto index_axis = IndexAxisOfLps(volume.direction);
-  SliceLayout layout;
-  for (int part = 0; part < 3; ++part) {
-    const int axis = index_axis[wanted[part].lps_axis];
-    layout.axis[part] = axis;
-    layout.reversed[part] =
-        volume.direction[3 * wanted[part].lps_axis + axis] * wanted[part].sign < 0;
-    layout.size[part] = volume.size[axis];
-    layout.spacing[part] = volume.spacing[axis];
-  }
-  return layout;
-}
-
-SliceLayout StoredSliceLayout(const VolumeView& volume) {
-  SliceLayout layout;
-  for (int part = 0; part < 3; ++part) {
-    layout.size[part] = volume.size[layout.axis[part]];
-    layout.spacing[part] = volume.spacing[layout.axis[part]];
-  }
-  return layout;
-}
 
 at::Tensor CanonicalFromStored(const at::Tensor& stored, const SliceLayout& layout) {
   TORCH_CHECK(stored.dim() == 3, "a volume [k, j, i] is expected");

@@ -29,7 +29,7 @@ struct RwkvUnetConfig {
   std::array<double, 4> ratios{};  // expansion of stages 1-4; doubled in the first block of a stage
   double drop_path = 0.05;         // maximum rate, rises linearly over the blocks
 
-  // "T", "S" or "B" (either case); throws OptionError otherwise.
+  // "T", "S" or "B"; throws ModelError otherwise.
   static RwkvUnetConfig ForVariant(const std::string& variant, int classes);
 };
 

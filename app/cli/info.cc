@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/core/info.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+
+#include "app/cli/command.h"
+
+namespace avocet::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> files;
+  bool json = false;
+};
+
+std::string Number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g", value);
+  return text;
+}
+
+std::string Triple(const std::array<double, 3>& values, const char* separator) {
+  return Number(values[0]) + separator + Number(values[1]) + separator + Number(values[2]);
+}
+
+// NIFTI_XFORM_* of nifti1.h.
+std::string CodeText(int code) {
+  static constexpr const char* kMeaning[] = {"not set",   "scanner", "aligned",
+                                             "Talairach", "MNI",     "template"};
+  return std::to_string(code) +
+         (code >= 0 && code < 6 ? std::string(" (") + kMeaning[code] + ")" : std::string());
+}
+
+void Row(const char* label, const std::string& text) {
+  std::printf("  %-12s %s\n", label, text.c_str());
+}
+
+void Print(const core::InfoItem& item) {
+  const core::VolumeInfo& info = item.info;
+  const io::Geometry& g = info.geometry;
+  std::printf("%s\n", item.path.c_str());
+  Row("format", info.format + (info.big_endian ? ", big endian" : ""));
+  std::string size = std::to_string(g.size[0]) + " x " + std::to_string(g.size[1]) + " x " +
+                     std::to_string(g.size[2]) + " voxels";
+  if (info.frames > 1) size += ", " + std::to_string(info.frames) + " frames";
+  Row("size", size);
+  Row("spacing", Triple(g.spacing, " x ") + " mm");
+  Row("orientation", info.orientation + (g.IsOrthonormal() ? "" : ", sheared"));
+  Row("origin", Triple(g.origin, ", ") + " mm (LPS)");
+  std::string type = info.type;
+  if (info.components > 1) type += " x " + std::to_string(info.components) + " (colour)";
+  Row("type", type);
+  std::string range = info.has_range ? Number(info.min) + " to " + Number(info.max) : "none finite";
+  if (info.nan_count > 0) range += ", " + std::to_string(info.nan_count) + " NaN";
+  if (info.infinite_count > 0) range += ", " + std::to_string(info.infinite_count) + " infinite";
+  Row("values", range);
+  Row("scaling", info.scaling.IsIdentity() ? "none"
+                                           : "slope " + Number(info.scaling.slope) + ", inter " +
+                                                 Number(info.scaling.inter));
+  if (info.qform_code >= 0) Row("qform code", CodeText(info.qform_code));
+  if (info.sform_code >= 0) Row("sform code", CodeText(info.sform_code));
+  if (!info.modality.empty()) Row("modality", info.modality);
+  for (const auto& note : info.notes) Row("note", note);
+}
+
+}  // namespace
+
+void AddInfo(CLI::App& app, Action& action) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("info", "Size, spacing, orientation, type and values of image files");
+  command->add_option("files", options->files, "NIfTI or ANALYZE files")->required();
+  command->add_flag("--json", options->json,
+                    "Print JSON: an object, or an array for several files");
+  command->callback([options, &action] {
+    action = [options](Progress& progress) {
+      const std::vector<std::filesystem::path> paths(options->files.begin(), options->files.end());
+      const auto items = core::DescribeVolumes(paths, progress);
+      if (options->json) std::printf("%s\n", core::ToJson(items).c_str());
+      bool first = true;
+      int failed = 0;
+      for (const auto& item : items) {
+        if (!item.error.empty()) {
+          ++failed;
+          if (isatty(STDERR_FILENO)) std::fputs("\r\033[K", stderr);  // ends a progress line
+          std::fprintf(stderr, "avocet: error: %s\n", item.error.c_str());
+        } else if (!options->json) {
+          if (!first) std::printf("\n");
+          Print(item);
+          first = false;
+        }
+      }
+      if (failed == 0) return ExitCode::kOk;
+      return items.size() == 1 ? ExitCode::kIo : ExitCode::kSomeFailed;
+    };
+  });
+}
+
+}  // namespace avocet::cli

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/core/segment.h"
+
+#include <cstdio>
+#include <memory>
+
+#include "app/cli/command.h"
+#include "app/core/engine.h"
+
+namespace avocet::cli {
+namespace {
+
+void Print(const core::SegmentCase& item) {
+  if (!item.error.empty()) {
+    std::fprintf(stderr, "avocet: error: %s\n", item.error.c_str());
+    return;
+  }
+  std::printf("%s", item.output.string().c_str());
+  for (const auto& [name, millilitres] : item.volumes_ml) {
+    std::printf("  %s %.3f ml", name.c_str(), millilitres);
+  }
+  std::printf("  (%.1f s)\n", item.seconds);
+}
+
+}  // namespace
+
+void AddSegment(CLI::App& app, Action& action) {
+  auto options = std::make_shared<core::SegmentOptions>();
+  CLI::App* command = app.add_subcommand("segment", "Segment images with a trained model");
+  command->add_option("inputs", options->inputs, "Images, or folders of images")->required();
+  command->add_option("-m,--model", options->model, "Model file, or the name of a shipped model")
+      ->required();
+  command
+      ->add_option("-o,--output", options->output,
+                   "Mask for one image (.nii.gz, .nii); a folder for several")
+      ->required();
+  command->add_flag("--probabilities", options->probabilities,
+                    "Also write NAME_prob_LABEL.nii.gz (float32) for each label");
+  command
+      ->add_option(
+          "--tta", options->tta,
+          "Average over mirrored (flip) and turned (flip-rot) slices: none, flip, flip-rot")
+      ->capture_default_str();
+  command->add_option("--batch", options->batch, "Slices computed at once")->capture_default_str();
+  command->add_option("--wkv", options->wkv,
+                      "Arithmetic of the Bi-WKV operator: exact, official (default: the model's)");
+  command->add_flag("--force", options->force,
+                    "Run although the image does not look right for the model");
+  command->add_option("--device", options->device.text, "auto, cpu, cuda or cuda:N")
+      ->capture_default_str();
+  command->add_option("--threads", options->device.threads, "CPU threads, 0 = all cores")
+      ->capture_default_str();
+  command->callback([options, &action] {
+    action = [options](Progress& progress) {
+      const core::SegmentResult result = core::LoadEngine().segment(*options, progress);
+      for (const core::SegmentCase& item : result.cases) Print(item);
+      if (result.failed == 0) return ExitCode::kOk;
+      std::fprintf(stderr, "avocet: error: %d of %zu images could not be segmented\n",
+                   result.failed, result.cases.size());
+      return ExitCode::kSomeFailed;
+    };
+  });
+}
+
+}  // namespace avocet::cli

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/core/image_checks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+namespace avocet::core {
+
+bool LooksLikeLabelMap(const std::vector<float>& values, const std::array<int64_t, 3>& size) {
+  constexpr size_t kMostLabels = 600;
+  std::set<int> found;
+  int previous = -1;
+  for (const float value : values) {
+    if (!(value >= 0 && value <= 65535) || value != std::floor(value)) return false;
+    const int label = static_cast<int>(value);
+    if (label == previous) continue;
+    previous = label;
+    if (found.insert(label).second && found.size() > kMostLabels) return false;
+  }
+  // Of the neighbours along i of which one at least is foreground, how many are equal? Measured:
+  // label maps of 2 to 200 structures 0.7 to 0.97, 8-bit images below 0.4.
+  int64_t pairs = 0;
+  int64_t equal = 0;
+  const int64_t rows = size[1] * size[2];
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* line = values.data() + row * size[0];
+    for (int64_t i = 1; i < size[0]; ++i) {
+      if (line[i] == 0 && line[i - 1] == 0) continue;
+      ++pairs;
+      equal += line[i] == line[i - 1];
+    }
+  }
+  return found.size() <= 4 || (pairs > 0 && equal > 0.55 * pairs);
+}
+
+ImageCheck CheckImage(const io::Volume& image, const std::vector<float>& values,
+                      const models::ModelCard& card) {
+  ImageCheck check;
+  int64_t not_finite = 0;
+  float lowest = INFINITY;
+  float highest = -INFINITY;
+  for (const float value : values) {
+    if (!std::isfinite(value)) {
+      ++not_finite;
+      continue;
+    }
+    lowest = std::min(lowest, value);
+    highest = std::max(highest, value);
+  }
+  if (!(highest > lowest)) {
+    check.refusal = "all its voxels have the same value, so there is nothing to segment";
+    return check;
+  }
+  if (not_finite > 0) {
+    check.warnings.push_back(std::to_string(not_finite) +
+                             " voxels are not finite numbers; they were taken as 0");
+  }
+  if (LooksLikeLabelMap(values, image.geometry.size)) {
+    check.refusal =
+        "it looks like a label map (few whole numbers in homogeneous regions), not like an image; "
+        "give the image, or use --force";
+    return check;
+  }
+  if (!card.modality.empty()) {
+    if (!image.modality.empty() && image.modality != card.modality) {
+      check.warnings.push_back("the image is " + image.modality + ", but the model was made for " +
+                               card.modality + "; do not trust the mask");
+    } else if (card.modality != "CT" && image.modality.empty() && lowest <= -900) {
+      check.warnings.push_back("the values reach down to " + std::to_string(std::lround(lowest)) +
+                               ", which looks like CT, but the model was made for " +
+                               card.modality + "; do not trust the mask");
+    }
+  }
+  return check;
+}
+
+}  // namespace avocet::core

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/core/info.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <type_traits>
+
+#include "io/nifti.h"
+#include "io/volume_io.h"
+
+namespace avocet::core {
+namespace {
+
+template <typename T>
+void MeasureRange(const io::Volume& volume, VolumeInfo& info) {
+  const T* values = volume.As<T>();
+  const int64_t count = volume.ValueCount();
+  T low = std::numeric_limits<T>::max();
+  T high = std::numeric_limits<T>::lowest();
+  int64_t finite = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const T value = values[i];
+    if constexpr (std::is_floating_point_v<T>) {
+      if (std::isnan(value)) {
+        ++info.nan_count;
+        continue;
+      }
+      if (std::isinf(value)) {
+        ++info.infinite_count;
+        continue;
+      }
+    }
+    ++finite;
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  info.has_range = finite > 0;
+  if (!info.has_range) return;
+  const auto real = [&](T value) {
+    return static_cast<double>(value) * volume.scaling.slope + volume.scaling.inter;
+  };
+  info.min = std::min(real(low), real(high));  // a negative slope turns them round
+  info.max = std::max(real(low), real(high));
+}
+
+void MeasureRange(const io::Volume& volume, VolumeInfo& info) {
+  switch (volume.type) {
+    case io::VoxelType::kUInt8:
+      return MeasureRange<uint8_t>(volume, info);
+    case io::VoxelType::kInt8:
+      return MeasureRange<int8_t>(volume, info);
+    case io::VoxelType::kUInt16:
+      return MeasureRange<uint16_t>(volume, info);
+    case io::VoxelType::kInt16:
+      return MeasureRange<int16_t>(volume, info);
+    case io::VoxelType::kUInt32:
+      return MeasureRange<uint32_t>(volume, info);
+    case io::VoxelType::kInt32:
+      return MeasureRange<int32_t>(volume, info);
+    case io::VoxelType::kUInt64:
+      return MeasureRange<uint64_t>(volume, info);
+    case io::VoxelType::kInt64:
+      return MeasureRange<int64_t>(volume, info);
+    case io::VoxelType::kFloat32:
+      return MeasureRange<float>(volume, info);
+    case io::VoxelType::kFloat64:
+      return MeasureRange<double>(volume, info);
+  }
+}
+
+VolumeInfo Describe(const std::filesystem::path& path) {
+  const io::Volume volume = io::ReadVolume(path);
+  VolumeInfo info;
+  info.format = volume.source ? volume.source->FormatName() : "unknown";
+  if (const auto* nifti = dynamic_cast<const io::NiftiSource*>(volume.source.get())) {
+    info.big_endian = nifti->big_endian();
+    if (nifti->version() != io::NiftiSource::Version::kAnalyze) {
+      info.qform_code = nifti->qform_code();
+      info.sform_code = nifti->sform_code();
+    }
+  }
+  info.geometry = volume.geometry;
+  info.orientation = volume.geometry.OrientationLetters();
+  info.type = io::NameOf(volume.type);
+  info.components = volume.components;
+  info.frames = volume.frames;
+  info.scaling = volume.scaling;
+  MeasureRange(volume, info);
+  info.modality = volume.modality;
+  info.notes = volume.notes;
+  return info;
+}
+
+nlohmann::ordered_json ItemToJson(const InfoItem& item) {
+  nlohmann::ordered_json json;
+  json["file"] = item.path.string();
+  if (!item.error.empty()) {
+    json["error"] = item.error;
+    return json;
+  }
+  const VolumeInfo& info = item.info;
+  json["format"] = info.format;
+  json["byte_order"] = info.big_endian ? "big" : "little";
+  json["size"] = info.geometry.size;
+  json["frames"] = info.frames;
+  json["components"] = info.components;
+  json["spacing_mm"] = info.geometry.spacing;
+  json["origin_lps_mm"] = info.geometry.origin;
+  json["direction_lps"] = info.geometry.direction;
+  json["orientation"] = info.orientation;
+  json["type"] = info.type;
+  json["scaling"] = {{"slope", info.scaling.slope}, {"inter", info.scaling.inter}};
+  json["min"] = info.has_range ? nlohmann::ordered_json(info.min) : nlohmann::ordered_json();
+  json["max"] = info.has_range ? nlohmann::ordered_json(info.max) : nlohmann::ordered_json();
+  json["nan_values"] = info.nan_count;
+  json["infinite_values"] = info.infinite_count;
+  const auto code = [](int value) {
+    return value < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(value);
+  };
+  json["qform_code"] = code(info.qform_code);
+  json["sform_code"] = code(info.sform_code);
+  json["modality"] = info.modality;
+  json["notes"] = info.notes;
+  return json;
+}
+
+}  // namespace
+
+std::vector<InfoItem> DescribeVolumes(const std::vector<std::filesystem::path>& paths,
+                                      Progress& progress) {
+  std::vector<InfoItem> items;
+  const auto start = std::chrono::steady_clock::now();
+  for (const auto& path : paths) {
+    // A few files are done before a person would look for progress.
+    if (std::chrono::steady_clock::now() - start > std::chrono::seconds(1)) {
+      UpdateOrThrow(progress, static_cast<double>(items.size()) / paths.size(), path.string());
+    }
+    InfoItem item;
+    item.path = path;
+    try {
+      item.info = Describe(path);
+    } catch (const IoError& error) {
+      item.error = error.what();
+    }
+    items.push_back(std::move(item));
+  }
+  return items;
+}
+
+std::string ToJson(const std::vector<InfoItem>& items) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  for (const auto& item : items) json.push_back(ItemToJson(item));
+  if (items.size() == 1) json = nlohmann::ordered_json(json[0]);
+  // File names need not be UTF-8.
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace avocet::core

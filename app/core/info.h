@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "app/base/progress.h"
+#include "io/volume.h"
+
+namespace avocet::core {
+
+// What `avocet info` tells of one file. It holds no text from the header, which may name a patient.
+struct VolumeInfo {
+  std::string format;  // "NIfTI-1"
+  bool big_endian = false;
+  io::Geometry geometry;
+  std::string orientation;  // "RAS": where i, j and k point
+  std::string type;         // as stored: "int16"
+  int components = 1;
+  int64_t frames = 1;
+  io::ValueScaling scaling;
+  bool has_range = false;  // false when no value is finite
+  double min = 0;          // real values, scaling applied, over all frames
+  double max = 0;
+  int64_t nan_count = 0;
+  int64_t infinite_count = 0;
+  int qform_code = -1;  // -1: the format has none
+  int sform_code = -1;
+  std::string modality;
+  std::vector<std::string> notes;  // what is odd about the file
+};
+
+struct InfoItem {
+  std::filesystem::path path;
+  std::string error;  // "" when it was read
+  VolumeInfo info;
+};
+
+// Reads each file; one that cannot be read gets its error and the rest go on. Throws Cancelled.
+std::vector<InfoItem> DescribeVolumes(const std::vector<std::filesystem::path>& paths,
+                                      Progress& progress);
+
+// The same as JSON: an object for one file, an array for several.
+std::string ToJson(const std::vector<InfoItem>& items);
+
+}  // namespace avocet::core

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/core/manifest.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "app/core/version.h"
+#include "io/volume_io.h"
+
+namespace avocet::core {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string UtcNow() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+template <typename Value>
+ordered_json Object(const std::vector<std::pair<std::string, Value>>& pairs) {
+  ordered_json object = ordered_json::object();
+  for (const auto& [key, value] : pairs) object[key] = value;
+  return object;
+}
+
+std::string Dump(const ordered_json& json) {
+  // File names need not be UTF-8; a replacement character is better than no manifest.
+  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string ToJson(const Manifest& manifest) {
+  ordered_json json;
+  json["avocet"] = Version();
+  json["job"] = manifest.job;
+  json["finished"] = UtcNow();
+  json["input"] = {{"file", manifest.input.filename().string()}, {"sha256", manifest.input_sha256}};
+  json["model"] = {{"file", manifest.model.filename().string()},
+                   {"name", manifest.model_name},
+                   {"sha256", manifest.model_sha256}};
+  json["output"] = {{"file", manifest.output.filename().string()},
+                    {"sha256", manifest.output_sha256}};
+  json["options"] = Object(manifest.options);
+  json["protocol"] = Object(manifest.protocol);
+  json["device"] = manifest.device;
+  json["seconds"] = std::round(manifest.seconds * 1000) / 1000;
+  json["volumes_ml"] = Object(manifest.volumes_ml);
+  json["warnings"] = manifest.warnings;
+  json["notice"] = "Research use, not for diagnosis";
+  return Dump(json);
+}
+
+std::string LabelsJson(const std::vector<models::LabelInfo>& labels) {
+  ordered_json json;
+  json["labels"] = ordered_json::array();
+  for (const models::LabelInfo& label : labels) {
+    json["labels"].push_back(
+        {{"value", label.value}, {"name", label.name}, {"colour", label.colour}});
+  }
+  return Dump(json);
+}
+
+std::string LabelsItkSnap(const std::vector<models::LabelInfo>& labels) {
+  std::string text = "# IDX   -R-  -G-  -B-  -A--  VIS MSH  LABEL\n";
+  for (const models::LabelInfo& label : labels) {
+    std::string name = label.name;
+    std::replace(name.begin(), name.end(), '"', '\'');
+    const int shown = label.value != 0;  // ITK-SNAP's label 0 is the clear label
+    char line[96];
+    std::snprintf(line, sizeof line, "%5d  %4d %4d %4d  %4d  %3d %3d  \"", label.value,
+                  label.colour[0], label.colour[1], label.colour[2], shown, shown, shown);
+    text += line + (shown ? name : "Clear Label") + "\"\n";
+  }
+  return text;
+}
+
+std::filesystem::path Beside(const std::filesystem::path& volume, const std::string& ending) {
+  return volume.parent_path() / (io::StemOf(volume) + ending);
+}
+
+}  // namespace avocet::core

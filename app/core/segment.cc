@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/core/segment.h"
+
+#include <ATen/ATen.h>
+
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <set>
+
+#include "app/core/engine_jobs.h"
+#include "app/core/image_checks.h"
+#include "app/core/machine.h"
+#include "app/core/manifest.h"
+#include "app/core/segment_plan.h"
+#include "app/core/select_device.h"
+#include "app/core/shipped.h"
+#include "app/core/torch_errors.h"
+#include "io/file_util.h"
+#include "io/volume_io.h"
+#include "models/load_network.h"
+#include "models/predict/predictor.h"
+
+namespace avocet::core {
+namespace fs = std::filesystem;
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// The loaded model, shared by all cases.
+struct Model {
+  fs::path path;
+  std::string sha256;
+  models::ModelCard card;
+  std::unique_ptr<models::RwkvUnet> network;
+  at::Device device{at::kCPU};
+};
+
+models::ModelCard CardOf(const models::TensorFile& file, const fs::path& path) {
+  const std::string name = "model '" + path.string() + "'";
+  const auto text = file.metadata.find("avocet");
+  if (text == file.metadata.end()) {
+    throw ModelError(name +
+                     " has no model card, so its classes and preprocessing are unknown; add "
+                     "them with 'avocet model convert " +
+                     path.filename().string() + " OUT.safetensors --labels ...'");
+  }
+  models::ModelCard card = models::ModelCardFromJson(text->second);
+  if (card.task != "segmentation") {
+    throw ModelError(name + " is made for " + (card.task.empty() ? "an unnamed task" : card.task) +
+                     ", not for segmentation; give a segmentation model");
+  }
+  if (card.architecture != "rwkv-unet") {
+    throw ModelError(name + " has the architecture '" + card.architecture +
+                     "'; segmentation runs rwkv-unet");
+  }
+  if (card.labels.size() < 2) {
+    throw ModelError(name + " names no structures; add them with 'avocet model convert --labels'");
+  }
+  if (card.input_channels == 3 && card.preprocessing.context == 0) {
+    throw ModelError(name + " wants pictures of three channels, not volumes");
+  }
+  return card;
+}
+
+Model LoadModel(const SegmentOptions& options, const at::Device& device) {
+  Model model;
+  model.path = FindModel(options.model);
+  model.device = device;
+  const models::TensorFile file = models::ReadTensorFile(model.path);
+  model.card = CardOf(file, model.path);
+  const std::string wkv = options.wkv.empty() ? model.card.wkv : options.wkv;
+  model.card.wkv = wkv;
+  models::LoadOptions load;
+  load.wkv = models::WkvModeFromName(wkv);
+  load.classes = static_cast<int>(model.card.labels.size());
+  model.network = models::LoadRwkvUnet(file, model.path.string(), load);
+  model.network->parameters().To(device);
+  model.sha256 = io::Sha256OfFile(model.path);
+  return model;
+}
+
+// The files of one case. Unless all of them were written, those that were not there before go away.
+class OutputSet {
+ public:
+  ~OutputSet() {
+    std::error_code ignored;
+    if (complete_) return;
+    for (const fs::path& path : fresh_) fs::remove(path, ignored);
+  }
+  const fs::path& Begin(const fs::path& path) {
+    std::error_code error;
+    if (!fs::exists(path, error)) fresh_.push_back(path);
+    return path;
+  }
+  void Complete() { complete_ = true; }
+
+ private:
+  std::vector<fs::path> fresh_;
+  bool complete_ = false;
+};
+
+double VoxelMillilitres(const io::Geometry& geometry) {
+  const auto& d = geometry.direction;
+  const double determinant = d[0] * (d[4] * d[8] - d[5] * d[7]) -
+                             d[1] * (d[3] * d[8] - d[5] * d[6]) +
+                             d[2] * (d[3] * d[7] - d[4] * d[6]);
+  return geometry.spacing[0] * geometry.spacing[1] * geometry.spacing[2] * std::abs(determinant) /
+         1000;
+}
+
+// A label's name as part of a file name.
+std::string FileNamePart(const models::LabelInfo& label) {
+  std::string part = label.name;
+  for (char& c : part) {
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-') c = '_';
+  }
+  return part.empty() ? std::to_string(label.value) : part;
+}
+
+void CheckShape(const io::Volume& image, const std::string& name) {
+  if (image.components != 1) {
+    throw IoError("'" + name + "' has " + std::to_string(image.components) +
+                  " values per voxel (a colour picture?); the model needs one grey value");
+  }
+  if (image.frames != 1) {
+    throw IoError("'" + name + "' holds " + std::to_string(image.frames) +
+                  " volumes (4D); extract the one to segment");
+  }
+  if (image.geometry.VoxelCount() == 0) throw IoError("'" + name + "' has no voxels");
+}
+
+void CheckMemory(const io::Volume& image, const Model& model, const SegmentOptions& options,
+                 const std::string& name) {
+  const double per_voxel =
+      4 + 4 + 1 + (options.probabilities ? 8.0 * model.card.labels.size() : 0.0);
+  const double needed = per_voxel * image.geometry.VoxelCount();
+  const auto available = static_cast<double>(AvailableMemoryBytes());
+  if (available > 0 && needed > available && !options.force) {
+    throw IoError("'" + name + "' would need about " + std::to_string(std::lround(needed / 1e6)) +
+                  " MB of memory, and " + std::to_string(std::lround(available / 1e6)) +
+                  " MB are free; close other programs" +
+                  (options.probabilities ? " or leave out --probabilities" : "") +
+                  ", or try with --force");
+  }
+}
+
+class Segmenter {
+ public:
+  Segmenter(const SegmentOptions& options, Model model)
+      : options_(options), model_(std::move(model)) {
+    for (const models::LabelInfo& label : model_.card.labels) {
+      highest_label_ = std::max(highest_label_, label.value);
+    }
+  }
+
+  // `begin` and `share`: the part of the whole progress that belongs to this case.
+  void Run(SegmentCase& item, double begin, double share, Progress& progress) {
+    const auto start = Clock::now();
+    const std::string name = item.input.filename().string();
+    UpdateOrThrow(progress, begin, name + ": reading");
+    io::Volume image = io::ReadVolume(item.input);
+    CheckShape(image, name);
+    CheckMemory(image, model_, options_, name);
+    std::vector<std::string> warnings = image.notes;
+    const std::vector<float> values = image.ToFloat();
+    const ImageCheck check = CheckImage(image, values, model_.card);
+    if (!check.refusal.empty() && !options_.force) {
+      throw IoError("'" + item.input.string() + "' cannot be segmented: " + check.refusal);
+    }
+    warnings.insert(warnings.end(), check.warnings.begin(), check.warnings.end());
+    for (const std::string& warning : warnings) progress.Warn(name + ": " + warning);
+    std::vector<std::byte>().swap(image.data);  // only geometry and header are needed from here on
+
+    const models::Prediction prediction =
+        Predict(image.geometry, values, [&](int64_t done, int64_t total) {
+          UpdateOrThrow(progress, begin + share * 0.95 * done / total,
+                        name + ": slice " + std::to_string(done) + " of " + std::to_string(total));
+        });
+    MeasureVolumes(image.geometry, prediction.labels, item);
+    UpdateOrThrow(progress, begin + share * 0.95, name + ": writing");
+    Write(image, prediction, item, start, warnings);
+    item.seconds = SecondsSince(start);
+  }
+
+ private:
+  models::Prediction Predict(const io::Geometry& geometry, const std::vector<float>& values,
+                             const models::SliceProgress& progress) const {
+    models::VolumeView view;
+    view.values = values.data();
+    view.size = geometry.size;
+    view.spacing = geometry.spacing;
+    view.direction = geometry.direction;
+    models::PredictOptions options;
+    options.batch = options_.batch;
+    options.tta = options_.tta;
+    options.probabilities = options_.probabilities;
+    const auto logits = [this](const at::Tensor& slices) {
+      return model_.network->Forward(slices.to(model_.device));
+    };
+    return models::PredictVolume(logits, model_.card, view, options, progress);
+  }
+
+  void MeasureVolumes(const io::Geometry& geometry, const std::vector<uint16_t>& labels,
+                      SegmentCase& item) const {
+    std::vector<int64_t> count(highest_label_ + 1, 0);
+    for (const uint16_t value : labels) ++count[value];
+    const double millilitres = VoxelMillilitres(geometry);
+    for (size_t c = 1; c < model_.card.labels.size(); ++c) {
+      const models::LabelInfo& label = model_.card.labels[c];
+      item.volumes_ml.emplace_back(label.name, count[label.value] * millilitres);
+    }
+  }
+
+  void Write(const io::Volume& image, const models::Prediction& prediction, const SegmentCase& item,
+             Clock::time_point start, const std::vector<std::string>& warnings) const {
+    OutputSet outputs;
+    io::Volume mask = io::ZerosLike(
+        image, highest_label_ <= 255 ? io::VoxelType::kUInt8 : io::VoxelType::kUInt16);
+    if (highest_label_ <= 255) {
+      std::transform(prediction.labels.begin(), prediction.labels.end(), mask.As<uint8_t>(),
+                     [](uint16_t value) { return static_cast<uint8_t>(value); });
+    } else {
+      std::copy(prediction.labels.begin(), prediction.labels.end(), mask.As<uint16_t>());
+    }
+    io::WriteVolume(mask, outputs.Begin(item.output));
+    WriteProbabilities(image, prediction, item, outputs);
+    const auto& labels = model_.card.labels;
+    io::WriteFileAtomically(outputs.Begin(Beside(item.output, ".labels.json")), LabelsJson(labels));
+    io::WriteFileAtomically(outputs.Begin(Beside(item.output, ".labels.txt")),
+                            LabelsItkSnap(labels));
+    Manifest manifest = ManifestFor(item);
+    manifest.seconds = SecondsSince(start);
+    manifest.warnings = warnings;
+    io::WriteFileAtomically(outputs.Begin(Beside(item.output, ".manifest.json")), ToJson(manifest));
+    outputs.Complete();
+  }
+
+  void WriteProbabilities(const io::Volume& image, const models::Prediction& prediction,
+                          const SegmentCase& item, OutputSet& outputs) const {
+    std::set<std::string> used;
+    for (size_t c = 1; c < prediction.probabilities.size(); ++c) {
+      const models::LabelInfo& label = model_.card.labels[c];
+      std::string part = FileNamePart(label);
+      if (!used.insert(part).second) part += "_" + std::to_string(label.value);
+      io::Volume map = io::ZerosLike(image, io::VoxelType::kFloat32);
+      std::copy(prediction.probabilities[c].begin(), prediction.probabilities[c].end(),
+                map.As<float>());
+      io::WriteVolume(map, outputs.Begin(Beside(item.output, "_prob_" + part + ".nii.gz")));
+    }
+  }
+
+  Manifest ManifestFor(const SegmentCase& item) const {
+    Manifest manifest;
+    manifest.job = "segment";
+    manifest.input = item.input;
+    manifest.input_sha256 = io::Sha256OfFile(item.input);
+    manifest.model = model_.path;
+    manifest.model_sha256 = model_.sha256;
+    manifest.model_name = model_.card.name;
+    manifest.output = item.output;
+    manifest.output_sha256 = io::Sha256OfFile(item.output);
+    manifest.options = {{"tta", options_.tta},
+                        {"batch", std::to_string(options_.batch)},
+                        {"probabilities", options_.probabilities ? "true" : "false"},
+                        {"force", options_.force ? "true" : "false"},
+                        {"device", options_.device.text}};
+    const models::Preprocessing& steps = model_.card.preprocessing;
+    char bounds[96];
+    std::snprintf(bounds, sizeof bounds, " [%g, %g]", steps.lower, steps.upper);
+    const bool bounded = steps.intensity == "percentile" || steps.intensity == "window";
+    char resampling[96] = "";
+    if (steps.resample == "spacing") {
+      std::snprintf(resampling, sizeof resampling, " %g mm", steps.pixel_mm);
+    } else if (steps.resample == "transunet") {
+      std::snprintf(resampling, sizeof resampling, " %lld x %lld",
+                    static_cast<long long>(steps.size[0]), static_cast<long long>(steps.size[1]));
+    }
+    manifest.protocol = {{"architecture", model_.card.architecture + " " + model_.card.variant},
+                         {"wkv", model_.card.wkv},
+                         {"plane", steps.resample == "transunet" ? "as stored" : model_.card.plane},
+                         {"intensity", steps.intensity + (bounded ? bounds : "")},
+                         {"resample", steps.resample + resampling},
+                         {"context_slices", std::to_string(steps.context)}};
+    manifest.device = DescribeDevice(model_.device);
+    manifest.volumes_ml = item.volumes_ml;
+    return manifest;
+  }
+
+  const SegmentOptions& options_;
+  Model model_;
+  int highest_label_ = 0;
+};
+
+void MakeFolder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) {
+    throw IoError("output folder '" + folder.string() + "' cannot be made: " + error.message());
+  }
+}
+
+SegmentResult Segment(const SegmentOptions& options, Progress& progress) {
+  if (const std::string wrong = options.Check(); !wrong.empty()) throw OptionError(wrong);
+  SegmentResult result;
+  result.cases = PlanSegment(options);
+  const at::Device device = SelectDevice(options.device, progress);
+  UpdateOrThrow(progress, 0, "loading the model");
+  Segmenter segmenter(options, LoadModel(options, device));
+  const bool several = WritesToFolder(options);
+  if (several) MakeFolder(options.output);
+  const double share = 1.0 / result.cases.size();
+  for (size_t i = 0; i < result.cases.size(); ++i) {
+    SegmentCase& item = result.cases[i];
+    if (!several) {
+      segmenter.Run(item, 0, 1, progress);
+      continue;
+    }
+    // One bad file does not stop the rest; what is wrong with the run itself does.
+    try {
+      segmenter.Run(item, i * share, share, progress);
+    } catch (const IoError& error) {
+      item.error = error.what();
+    } catch (const std::bad_alloc&) {
+      item.error = "'" + item.input.string() + "' needs more memory than there is";
+    }
+    if (!item.error.empty()) ++result.failed;
+  }
+  progress.Update(1, "done");
+  return result;
+}
+
+}  // namespace
+
+SegmentResult RunSegment(const SegmentOptions& options, Progress& progress) {
+  return WithTorchErrors([&] { return Segment(options, progress); });
+}
+
+}  // namespace avocet::core
