@@ -57,6 +57,7 @@ int main(int argc, char** argv) {
   avocet::cli::AddEvaluate(app, action);
   avocet::cli::AddSegment(app, action);
   avocet::cli::AddDoctor(app, action);
+  avocet::cli::AddModel(app, action);
   avocet::cli::AddInfo(app, action);
   avocet::cli::AddForward(app, action);
   avocet::cli::AddTrain(app, action);
