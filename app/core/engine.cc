@@ -3,14 +3,17 @@
 
 #include "app/core/device.h"
 #include "app/core/engine_jobs.h"
+#include "app/core/forward.h"
+#include "app/core/segment.h"
+#include "app/core/train.h"
 
 extern "C" __attribute__((visibility("default"))) const avocet::core::Engine* avocet_engine() {
   using namespace avocet::core;
   static const Engine engine{
-      RunSegment,
-      nullptr,  // forward
-      nullptr,  // train
-      DescribeDevices,
+      &RunSegment,
+      &RunForward,
+      &RunTrain,
+      &DescribeDevices,
   };
   return &engine;
 }

@@ -69,6 +69,9 @@ Compute OnSurface(bool mm, double (*function)(const SurfaceDistances&)) {
 
 double Hd95Pooled(const SurfaceDistances& d) { return HausdorffPooled(d, 95); }
 double Hd95MaxOfDirected(const SurfaceDistances& d) { return HausdorffMaxOfDirected(d, 95); }
+double Hd95MaxOfDirectedSingle(const SurfaceDistances& d) {
+  return HausdorffMaxOfDirectedSingle(d, 95);
+}
 double MeanPredictionToReference(const SurfaceDistances& d) {
   return Mean(d.prediction_to_reference);
 }
@@ -213,7 +216,7 @@ Protocol Monai(bool mm, const ProtocolOptions& options) {
     p.columns.push_back(Distance(name, mm, definition, WithEmpty(OnSurface(mm, function), empty)));
   };
   add("hd_" + unit, kHd, HausdorffMax, far);
-  add("hd95_" + unit + "_maxdir", kHdMaxdir, Hd95MaxOfDirected, undefined);
+  add("hd95_" + unit + "_maxdir", kHdMaxdir, Hd95MaxOfDirectedSingle, undefined);
   add("asd_" + unit + "_pred_to_ref", kAsdPr, MeanPredictionToReference, far);
   add("asd_" + unit + "_ref_to_pred", kAsdRp, MeanReferenceToPrediction, far);
   add("assd_" + unit + "_pooled", kAssdPooled, AverageDistancePooled, far);

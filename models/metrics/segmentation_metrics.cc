@@ -134,6 +134,16 @@ double Percentile(const std::vector<double>& sorted, double percent) {
   return PercentileOf(sorted.size(), percent, [&](size_t n) { return sorted[n]; });
 }
 
+double PercentileSingle(const std::vector<double>& sorted, double percent) {
+  if (sorted.empty()) return kNan;
+  const float position =
+      static_cast<float>(percent / 100.0) * static_cast<float>(sorted.size() - 1);
+  const float floor = std::floor(position);
+  const size_t below = std::min(static_cast<size_t>(floor), sorted.size() - 1);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return Lerp(sorted[below], sorted[above], static_cast<double>(position - floor));
+}
+
 double PooledPercentile(const std::vector<double>& a, const std::vector<double>& b,
                         double percent) {
   return PercentileOf(a.size() + b.size(), percent, [&](size_t n) { return NthOfTwo(a, b, n); });
@@ -158,6 +168,12 @@ double HausdorffMaxOfDirected(const SurfaceDistances& d, double percent) {
   if (!d.Defined()) return kNan;
   return std::max(Percentile(d.prediction_to_reference, percent),
                   Percentile(d.reference_to_prediction, percent));
+}
+
+double HausdorffMaxOfDirectedSingle(const SurfaceDistances& d, double percent) {
+  if (!d.Defined()) return kNan;
+  return std::max(PercentileSingle(d.prediction_to_reference, percent),
+                  PercentileSingle(d.reference_to_prediction, percent));
 }
 
 double AverageDistancePooled(const SurfaceDistances& d) {

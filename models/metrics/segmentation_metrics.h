@@ -72,12 +72,17 @@ class BorderPair {
 double Percentile(const std::vector<double>& sorted, double percent);
 // The same for the two lists together, without merging them.
 double PooledPercentile(const std::vector<double>& a, const std::vector<double>& b, double percent);
+// The same with the position computed in single precision, as torch.quantile does on float32 data:
+// for long lists the position is off by up to 1e-7 n, which moves the result by parts in a million.
+double PercentileSingle(const std::vector<double>& sorted, double percent);
 double Mean(const std::vector<double>& values);  // NaN for an empty list
 
 // All of the following are NaN unless d.Defined().
 double HausdorffMax(const SurfaceDistances& d);                            // max of both lists
 double HausdorffPooled(const SurfaceDistances& d, double percent);         // percentile of the pool
 double HausdorffMaxOfDirected(const SurfaceDistances& d, double percent);  // max of two percentiles
+// As MONAI has it: PercentileSingle in the place of Percentile.
+double HausdorffMaxOfDirectedSingle(const SurfaceDistances& d, double percent);
 double AverageDistancePooled(const SurfaceDistances& d);          // mean of the pool (ASSD)
 double AverageDistanceMeanOfDirected(const SurfaceDistances& d);  // mean of the two means (MASD)
 // Normalised surface dice: share of border voxels of both masks within `tolerance` of the other

