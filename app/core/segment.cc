@@ -167,8 +167,8 @@ class Segmenter {
     const std::string name = item.input.filename().string();
     UpdateOrThrow(progress, begin, name + ": reading");
     io::Volume image = io::ReadVolume(item.input);
-    CheckShape(image, name);
-    CheckMemory(image, model_, options_, name);
+    CheckShape(image, item.input.string());
+    CheckMemory(image, model_, options_, item.input.string());
     std::vector<std::string> warnings = image.notes;
     const std::vector<float> values = image.ToFloat();
     const ImageCheck check = CheckImage(image, values, model_.card);
