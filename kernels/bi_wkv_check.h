@@ -8,8 +8,8 @@
 namespace avocet::kernels {
 
 // What every device's kernel asks of its arguments; throws c10::Error naming the offending value.
-inline void CheckBiWkv(const at::Tensor& w, const at::Tensor& u, const at::Tensor& k, const at::Tensor& v,
-           int64_t split, bool official_gradient) {
+inline void CheckBiWkv(const at::Tensor& w, const at::Tensor& u, const at::Tensor& k,
+                       const at::Tensor& v, int64_t split, bool official_gradient) {
   TORCH_CHECK(k.dim() == 3, "bi_wkv: k must be [B, T, C], got ", k.sizes());
   TORCH_CHECK(v.sizes() == k.sizes(), "bi_wkv: v must have the shape of k, ", k.sizes(), ", got ",
               v.sizes());

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Bi-WKV of one channel cut into chunks of tokens, one CUDA thread a chunk. Each phase below is what
-// one thread does between two barriers; the kernels in bi_wkv_cuda.cu run the phases with the threads
-// of a block, tests/kernels/bi_wkv_chunks_test.cc runs them in a loop on the host.
+// Bi-WKV of one channel cut into chunks of tokens, one CUDA thread a chunk. Each phase below is
+// what one thread does between two barriers; the kernels in bi_wkv_cuda.cu run the phases with the
+// threads of a block, tests/kernels/bi_wkv_chunks_test.cc runs them in a loop on the host.
 #include <cmath>
 #include <cstdint>
 
@@ -15,8 +15,8 @@ using generic::Advance;
 using generic::AdvanceAdjoint;
 using generic::Sums;
 
-// Above these the float sums could leave their range (bi_wkv_cpu_impl.h); the channel is then computed
-// in double, which holds to a total decay of 300.
+// Above these the float sums could leave their range (bi_wkv_cpu_impl.h); the channel is then
+// computed in double, which holds to a total decay of 300.
 constexpr float kFloatDecay = 60;
 constexpr float kFloatBonus = 20;
 
@@ -61,8 +61,8 @@ struct Decay {
   AVOCET_HOST_DEVICE S Exp(float k) const { return exp(static_cast<S>(k) - maximum); }
 };
 
-// A sum that enters a chunk from outside and decays while the chunk's own sum grows; kept apart so that
-// rounding does not add up over the row.
+// A sum that enters a chunk from outside and decays while the chunk's own sum grows; kept apart so
+// that rounding does not add up over the row.
 template <typename S>
 struct CarriedSums {
   Sums<S> local{0, 0}, carry{0, 0};
@@ -92,7 +92,8 @@ AVOCET_HOST_DEVICE float ChunkMaximum(const Channel& c, Range r) {
   return maximum;
 }
 
-// Phase 2: the chunk's sums as seen by the token after it (past) and by the token before it (future).
+// Phase 2: the chunk's sums as seen by the token after it (past) and by the token before it
+// (future).
 template <typename S>
 struct Totals {
   Sums<S> past{0, 0}, future{0, 0};
@@ -109,11 +110,11 @@ AVOCET_HOST_DEVICE Totals<S> ChunkTotals(const Channel& c, Range r, const Decay<
   return totals;
 }
 
-// Phase 3: what enters chunk `chunk` from all earlier (past) and all later (future) chunks. `totals` has
-// one entry a chunk, `pitch` apart.
+// Phase 3: what enters chunk `chunk` from all earlier (past) and all later (future) chunks.
+// `totals` has one entry a chunk, `pitch` apart.
 template <typename S>
-AVOCET_HOST_DEVICE Totals<S> Incoming(const Channel& c, int chunks, int chunk, const Totals<S>* totals,
-                                      int pitch) {
+AVOCET_HOST_DEVICE Totals<S> Incoming(const Channel& c, int chunks, int chunk,
+                                      const Totals<S>* totals, int pitch) {
   Totals<S> in;
   for (int n = 0; n < chunk; ++n) {
     const Range r = ChunkOf(c.tokens, chunks, n);
@@ -133,8 +134,8 @@ AVOCET_HOST_DEVICE Totals<S> Incoming(const Channel& c, int chunks, int chunk, c
 // Phase 4 of the forward pass: future sums right to left into scratch, then outputs left to right.
 // scratch: two planes of `plane` elements, laid out like y.
 template <typename S>
-AVOCET_HOST_DEVICE void WriteOutputs(const Channel& c, Range r, const Decay<S>& d, const Totals<S>& in,
-                                     float* y, S* scratch, int64_t plane) {
+AVOCET_HOST_DEVICE void WriteOutputs(const Channel& c, Range r, const Decay<S>& d,
+                                     const Totals<S>& in, float* y, S* scratch, int64_t plane) {
   CarriedSums<S> future(in.future);
   for (int64_t t = r.end - 1; t >= r.begin; --t) {
     const int64_t i = t * c.stride;
@@ -154,8 +155,8 @@ AVOCET_HOST_DEVICE void WriteOutputs(const Channel& c, Range r, const Decay<S>& 
   }
 }
 
-// Phase 4 of the backward pass: p and q of each token, with the sums they came from. Scratch has six
-// planes: future num, den; past num, den; p, q. Returns the chunk's adjoint totals.
+// Phase 4 of the backward pass: p and q of each token, with the sums they came from. Scratch has
+// six planes: future num, den; past num, den; p, q. Returns the chunk's adjoint totals.
 template <typename S>
 AVOCET_HOST_DEVICE Totals<S> WriteAdjointInputs(const Channel& c, Range r, const Decay<S>& d,
                                                 const Totals<S>& in, const float* g, S* scratch,
@@ -198,8 +199,8 @@ struct ParameterGradient {
 };
 template <typename S>
 AVOCET_HOST_DEVICE ParameterGradient WriteGradients(const Channel& c, Range r, const Decay<S>& d,
-                                                    const Totals<S>& in, float* gk, float* gv, S* scratch,
-                                                    int64_t plane) {
+                                                    const Totals<S>& in, float* gk, float* gv,
+                                                    S* scratch, int64_t plane) {
   ParameterGradient sum;
   CarriedSums<S> past(in.past);
   for (int64_t t = r.begin; t < r.end; ++t) {
@@ -220,7 +221,8 @@ AVOCET_HOST_DEVICE ParameterGradient WriteGradients(const Channel& c, Range r, c
     gk[i] = static_cast<float>(grad.k);
     gv[i] = static_cast<float>(grad.v);
     sum.u += static_cast<double>(grad.u);
-    sum.w += static_cast<double>(after.num * scratch[2 * plane + i] - after.den * scratch[3 * plane + i]);
+    sum.w += static_cast<double>(after.num * scratch[2 * plane + i] -
+                                 after.den * scratch[3 * plane + i]);
     future.AddAdjoint(p, q, d.delta);
   }
   sum.w *= -static_cast<double>(d.lambda);

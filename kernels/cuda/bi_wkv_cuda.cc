@@ -32,14 +32,15 @@ WkvArgs ArgsOf(const at::Tensor& w, const at::Tensor& u, const at::Tensor& k, co
   return a;
 }
 
-at::Tensor Forward(const at::Tensor& w, const at::Tensor& u, const at::Tensor& k, const at::Tensor& v,
-                   int64_t split, bool official_gradient) {
+at::Tensor Forward(const at::Tensor& w, const at::Tensor& u, const at::Tensor& k,
+                   const at::Tensor& v, int64_t split, bool official_gradient) {
   CheckBiWkv(w, u, k, v, split, official_gradient);
   CheckType(k);
   if (split != 0) {  // the official arithmetic is kept for checking checkpoints; it runs on the CPU
     static auto op = c10::Dispatcher::singleton().findSchemaOrThrow("avocet::bi_wkv", "");
-    return op.typed<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                               const at::Tensor&, int64_t, bool)>()
+    return op
+        .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                          const at::Tensor&, int64_t, bool)>()
         .call(w.cpu(), u.cpu(), k.cpu(), v.cpu(), split, official_gradient)
         .to(k.device());
   }
@@ -63,8 +64,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> Backward(
     static auto op = c10::Dispatcher::singleton().findSchemaOrThrow("avocet::bi_wkv_backward", "");
     auto [gw, gu, gk, gv] =
         op.typed<std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>(
-              const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
-              const at::Tensor&, int64_t, bool)>()
+            const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+            const at::Tensor&, int64_t, bool)>()
             .call(g.cpu(), w.cpu(), u.cpu(), k.cpu(), v.cpu(), split, official_gradient);
     return {gw.to(k.device()), gu.to(k.device()), gk.to(k.device()), gv.to(k.device())};
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One block is 32 channels of one batch item times kChunks chunks of tokens; global accesses of a warp
-// are 32 neighbouring channels. No dependence on T in local memory; sums in a fixed order, so results
-// are the same bits in every run.
+// One block is 32 channels of one batch item times kChunks chunks of tokens; global accesses of a
+// warp are 32 neighbouring channels. No dependence on T in local memory; sums in a fixed order, so
+// results are the same bits in every run.
 #include "kernels/cuda/bi_wkv_cuda.h"
 
 #include "kernels/cuda/bi_wkv_chunks.h"
@@ -80,16 +80,15 @@ __device__ void StoreTotals(Shared& shared, const Place& p, float maximum) {
 }
 
 template <typename S>
-__device__ void FinishForward(const Shared& shared, const Place& p, float maximum, float* y, S* scratch,
-                              int64_t plane) {
-  const Totals<S> in = Narrow<S>(
-      Incoming<double>(p.channel, kChunks, p.chunk, &shared.totals[0][p.lane], kLanes));
-  WriteOutputs<S>(p.channel, p.range, Decay<S>(p.channel, maximum), in, y + p.first, scratch + p.first,
-                  plane);
+__device__ void FinishForward(const Shared& shared, const Place& p, float maximum, float* y,
+                              S* scratch, int64_t plane) {
+  const Totals<S> in =
+      Narrow<S>(Incoming<double>(p.channel, kChunks, p.chunk, &shared.totals[0][p.lane], kLanes));
+  WriteOutputs<S>(p.channel, p.range, Decay<S>(p.channel, maximum), in, y + p.first,
+                  scratch + p.first, plane);
 }
 
-__global__ void __launch_bounds__(kLanes* kChunks)
-    ForwardKernel(WkvArgs a, float* y) {
+__global__ void __launch_bounds__(kLanes* kChunks) ForwardKernel(WkvArgs a, float* y) {
   extern __shared__ double raw[];
   Shared& shared = *reinterpret_cast<Shared*>(raw);
   const Place p = Locate(a);
@@ -115,23 +114,22 @@ __global__ void __launch_bounds__(kLanes* kChunks)
 }
 
 template <typename S>
-__device__ void AdjointPhase(Shared& shared, const Place& p, float maximum, const float* g, S* scratch,
-                             int64_t plane) {
-  const Totals<S> in = Narrow<S>(
-      Incoming<double>(p.channel, kChunks, p.chunk, &shared.totals[0][p.lane], kLanes));
-  shared.adjoint[p.chunk][p.lane] =
-      Widen(WriteAdjointInputs<S>(p.channel, p.range, Decay<S>(p.channel, maximum), in, g + p.first,
-                                  scratch + p.first, plane));
+__device__ void AdjointPhase(Shared& shared, const Place& p, float maximum, const float* g,
+                             S* scratch, int64_t plane) {
+  const Totals<S> in =
+      Narrow<S>(Incoming<double>(p.channel, kChunks, p.chunk, &shared.totals[0][p.lane], kLanes));
+  shared.adjoint[p.chunk][p.lane] = Widen(WriteAdjointInputs<S>(
+      p.channel, p.range, Decay<S>(p.channel, maximum), in, g + p.first, scratch + p.first, plane));
 }
 
 template <typename S>
 __device__ void GradientPhase(Shared& shared, const Place& p, float maximum, float* gk, float* gv,
                               S* scratch, int64_t plane) {
-  const Totals<S> in = Narrow<S>(
-      Incoming<double>(p.channel, kChunks, p.chunk, &shared.adjoint[0][p.lane], kLanes));
+  const Totals<S> in =
+      Narrow<S>(Incoming<double>(p.channel, kChunks, p.chunk, &shared.adjoint[0][p.lane], kLanes));
   shared.gradient[p.chunk][p.lane] =
-      WriteGradients<S>(p.channel, p.range, Decay<S>(p.channel, maximum), in, gk + p.first, gv + p.first,
-                        scratch + p.first, plane);
+      WriteGradients<S>(p.channel, p.range, Decay<S>(p.channel, maximum), in, gk + p.first,
+                        gv + p.first, scratch + p.first, plane);
 }
 
 __global__ void __launch_bounds__(kLanes* kChunks)
@@ -204,8 +202,8 @@ cudaError_t LaunchForward(const WkvArgs& a, float* y, cudaStream_t stream) {
   return cudaGetLastError();
 }
 
-cudaError_t LaunchBackward(const WkvArgs& a, const float* g, float* gk, float* gv, double* gw, double* gu,
-                           cudaStream_t stream) {
+cudaError_t LaunchBackward(const WkvArgs& a, const float* g, float* gk, float* gv, double* gw,
+                           double* gu, cudaStream_t stream) {
   if (const cudaError_t error = AllowShared(BackwardKernel); error != cudaSuccess) return error;
   BackwardKernel<<<Grid(a), dim3(kLanes, kChunks), sizeof(Shared), stream>>>(a, g, gk, gv, gw, gu);
   return cudaGetLastError();

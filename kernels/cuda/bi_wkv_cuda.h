@@ -8,7 +8,8 @@
 namespace avocet::kernels::cuda {
 
 // One call on device memory: tensors contiguous [B, T, C] float32, w and u [C]. `scratch` holds
-// ScratchBytes bytes. Launches are asynchronous on `stream`; the return value is that of the launch.
+// ScratchBytes bytes. Launches are asynchronous on `stream`; the return value is that of the
+// launch.
 struct WkvArgs {
   int64_t batch = 0, tokens = 0, channels = 0;
   const float* w = nullptr;

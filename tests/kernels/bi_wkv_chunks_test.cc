@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The phases of the CUDA kernels, run in a loop over the threads of a block, against the definition.
+// The phases of the CUDA kernels, run in a loop over the threads of a block, against the
+// definition.
 #include "kernels/cuda/bi_wkv_chunks.h"
 
 #include <gtest/gtest.h>
@@ -45,17 +46,17 @@ Got Emulate(float w, float u, const std::vector<float>& k, const std::vector<flo
   }
   std::vector<S> scratch(6 * n);
   for (int c = 0; c < chunks; ++c) {
-    kc::WriteOutputs<S>(channel, kc::ChunkOf(n, chunks, c), decay, incoming(totals, c), got.y.data(),
-                        scratch.data(), n);
+    kc::WriteOutputs<S>(channel, kc::ChunkOf(n, chunks, c), decay, incoming(totals, c),
+                        got.y.data(), scratch.data(), n);
   }
   for (int c = 0; c < chunks; ++c) {
     adjoint[c] = widen(kc::WriteAdjointInputs<S>(channel, kc::ChunkOf(n, chunks, c), decay,
                                                  incoming(totals, c), g.data(), scratch.data(), n));
   }
   for (int c = 0; c < chunks; ++c) {
-    const auto sum = kc::WriteGradients<S>(channel, kc::ChunkOf(n, chunks, c), decay,
-                                           incoming(adjoint, c), got.gk.data(), got.gv.data(),
-                                           scratch.data(), n);
+    const auto sum =
+        kc::WriteGradients<S>(channel, kc::ChunkOf(n, chunks, c), decay, incoming(adjoint, c),
+                              got.gk.data(), got.gv.data(), scratch.data(), n);
     got.gw += sum.w;
     got.gu += sum.u;
   }
@@ -80,9 +81,12 @@ TEST(BiWkvChunks, PhasesOfTheCudaKernelsMatchTheDefinition) {
   for (const int64_t n : {1, 5, 16, 17, 196, 784}) {
     for (const double decay : {-4.0, 0.0, 3.0, 30.0, 100.0}) {
       std::vector<float> k(n), v(n), g(n);
-      for (int64_t i = 0; i < n; ++i) k[i] = normal(random), v[i] = normal(random), g[i] = normal(random);
+      for (int64_t i = 0; i < n; ++i)
+        k[i] = normal(random), v[i] = normal(random), g[i] = normal(random);
       const float w = static_cast<float>(decay / n), u = 0.3f;
-      const auto wide = [](const std::vector<float>& x) { return std::vector<double>(x.begin(), x.end()); };
+      const auto wide = [](const std::vector<float>& x) {
+        return std::vector<double>(x.begin(), x.end());
+      };
       const auto want = test::ReferenceWkv(w, u, wide(k), wide(v), wide(g), 0, false);
       const kc::Channel channel{n, 1, k.data(), v.data(), w, u};
       EXPECT_EQ(channel.NeedsDouble(), decay > 60);
@@ -92,8 +96,10 @@ TEST(BiWkvChunks, PhasesOfTheCudaKernelsMatchTheDefinition) {
       EXPECT_LE(Error(got.y, want.y, Largest(want.y)), 2e-6) << n << " " << decay;
       EXPECT_LE(Error(got.gv, want.gv, gv), 5e-6) << n << " " << decay;
       EXPECT_LE(Error(got.gk, want.gk, std::max(gv, Largest(want.gk))), 5e-6) << n << " " << decay;
-      EXPECT_LE(std::abs(got.gw - want.gw), 5e-6 * std::max(gv, std::abs(want.gw))) << n << " " << decay;
-      EXPECT_LE(std::abs(got.gu - want.gu), 5e-6 * std::max(gv, std::abs(want.gu))) << n << " " << decay;
+      EXPECT_LE(std::abs(got.gw - want.gw), 5e-6 * std::max(gv, std::abs(want.gw)))
+          << n << " " << decay;
+      EXPECT_LE(std::abs(got.gu - want.gu), 5e-6 * std::max(gv, std::abs(want.gu)))
+          << n << " " << decay;
     }
   }
 }
