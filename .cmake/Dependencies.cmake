@@ -62,6 +62,9 @@ if(NOT AVOCET_CUDA STREQUAL "OFF")
     set(CMAKE_CUDA_STANDARD 17)
     find_package(CUDAToolkit REQUIRED)
     set(AVOCET_HAVE_CUDA ON)
+    add_library(avocet_c10_cuda SHARED IMPORTED)
+    set_target_properties(avocet_c10_cuda PROPERTIES
+      IMPORTED_LOCATION "${AVOCET_TORCH_DIR}/lib/libc10_cuda.so")
   elseif(AVOCET_CUDA STREQUAL "ON")
     message(FATAL_ERROR "AVOCET_CUDA=ON, but no CUDA compiler was found. Install the CUDA toolkit, "
                         "set CMAKE_CUDA_COMPILER, or use AVOCET_CUDA=OFF.")

@@ -9,36 +9,13 @@
 
 #include <tuple>
 
+#include "kernels/bi_wkv_check.h"
 #include "kernels/bi_wkv_cpu.h"
 
 namespace avocet::kernels {
 namespace {
 
 using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
-
-void Check(const at::Tensor& w, const at::Tensor& u, const at::Tensor& k, const at::Tensor& v,
-           int64_t split, bool official_gradient) {
-  TORCH_CHECK(k.dim() == 3, "bi_wkv: k must be [B, T, C], got ", k.sizes());
-  TORCH_CHECK(v.sizes() == k.sizes(), "bi_wkv: v must have the shape of k, ", k.sizes(), ", got ",
-              v.sizes());
-  TORCH_CHECK(k.size(1) >= 1, "bi_wkv: at least one token is needed, got shape ", k.sizes());
-  const int64_t channels = k.size(2);
-  TORCH_CHECK(w.dim() == 1 && w.size(0) == channels, "bi_wkv: w must be [", channels, "], got ",
-              w.sizes());
-  TORCH_CHECK(u.dim() == 1 && u.size(0) == channels, "bi_wkv: u must be [", channels, "], got ",
-              u.sizes());
-  for (const at::Tensor* other : {&w, &u, &v}) {
-    TORCH_CHECK(other->scalar_type() == k.scalar_type(),
-                "bi_wkv: w, u, k and v must have one type, got ", other->scalar_type(), " beside ",
-                k.scalar_type());
-    TORCH_CHECK(other->device() == k.device(), "bi_wkv: w, u, k and v must be on one device, got ",
-                other->device(), " beside ", k.device());
-  }
-  TORCH_CHECK(split == kWkvExact || split == kWkvOfficial32 || split == kWkvOfficial64,
-              "bi_wkv: split must be 0 (exact), 32 or 64 (official kernels), got ", split);
-  TORCH_CHECK(!official_gradient || split != 0,
-              "bi_wkv: official_gradient needs split 32 or 64, got split 0");
-}
 
 void CheckCpuType(const at::Tensor& k) {
   TORCH_CHECK(k.scalar_type() == at::kFloat || k.scalar_type() == at::kDouble,
@@ -95,7 +72,7 @@ void RunBackward(const at::Tensor& g, const at::Tensor& w, const at::Tensor& u, 
 
 at::Tensor ForwardCpu(const at::Tensor& w, const at::Tensor& u, const at::Tensor& k,
                       const at::Tensor& v, int64_t split, bool official_gradient) {
-  Check(w, u, k, v, split, official_gradient);
+  CheckBiWkv(w, u, k, v, split, official_gradient);
   CheckCpuType(k);
   at::Tensor y = at::empty(k.sizes(), k.options().memory_format(at::MemoryFormat::Contiguous));
   if (y.numel() == 0) return y;
@@ -111,7 +88,7 @@ at::Tensor ForwardCpu(const at::Tensor& w, const at::Tensor& u, const at::Tensor
 Gradients BackwardCpu(const at::Tensor& g, const at::Tensor& w, const at::Tensor& u,
                       const at::Tensor& k, const at::Tensor& v, int64_t split,
                       bool official_gradient) {
-  Check(w, u, k, v, split, official_gradient);
+  CheckBiWkv(w, u, k, v, split, official_gradient);
   CheckCpuType(k);
   TORCH_CHECK(g.sizes() == k.sizes() && g.scalar_type() == k.scalar_type(),
               "bi_wkv_backward: the gradient must be ", k.scalar_type(), " ", k.sizes(), ", got ",

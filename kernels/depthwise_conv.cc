@@ -93,9 +93,9 @@ bool DepthwiseConvSupports(const at::Tensor& x, const at::Tensor& weight, int64_
 
 at::Tensor DepthwiseConv(const at::Tensor& x, const at::Tensor& weight, int64_t stride,
                          int64_t padding) {
-  TORCH_CHECK(DepthwiseConvSupports(x, weight, stride, padding),
-              "depthwise_conv: x ", x.scalar_type(), " ", x.sizes(), " with weight ",
-              weight.scalar_type(), " ", weight.sizes(), ", stride ", stride, " is not supported");
+  TORCH_CHECK(DepthwiseConvSupports(x, weight, stride, padding), "depthwise_conv: x ",
+              x.scalar_type(), " ", x.sizes(), " with weight ", weight.scalar_type(), " ",
+              weight.sizes(), ", stride ", stride, " is not supported");
   return DepthwiseFunction::apply(x, weight, stride, padding);
 }
 

@@ -148,7 +148,8 @@ inline int64_t Modulo(int64_t value, int64_t by) { return ((value % by) + by) % 
 
 // Gradient of the input. Pixel i gets tap j (counted from the far end) from output (i + j - q) / s
 // where that is whole; pixels of one residue of i modulo the stride share their taps.
-void InputGradient(const DepthwiseArgs& a, int64_t n, int64_t first, const Padded& g, int64_t margin) {
+void InputGradient(const DepthwiseArgs& a, int64_t n, int64_t first, const Padded& g,
+                   int64_t margin) {
   const int64_t s = a.stride, k = a.kernel, q = k - 1 - a.padding;
   const int64_t count = std::min(kB, a.channels - first), all = a.Blocks() * kB;
   for (int64_t row = 0; row < a.in_rows; ++row) {

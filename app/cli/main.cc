@@ -54,10 +54,12 @@ int main(int argc, char** argv) {
       "cancelled.");
 
   avocet::cli::Action action;
-  avocet::cli::AddTrain(app, action);
   avocet::cli::AddSegment(app, action);
   avocet::cli::AddDoctor(app, action);
+  avocet::cli::AddModel(app, action);
   avocet::cli::AddInfo(app, action);
+  avocet::cli::AddForward(app, action);
+  avocet::cli::AddTrain(app, action);
 
   try {
     app.parse(argc, argv);

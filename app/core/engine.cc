@@ -10,10 +10,10 @@
 extern "C" __attribute__((visibility("default"))) const avocet::core::Engine* avocet_engine() {
   using namespace avocet::core;
   static const Engine engine{
-      RunSegment,
-      nullptr,  // forward
-      RunTrain,
-      DescribeDevices,
+      &RunSegment,
+      &RunForward,
+      &RunTrain,
+      &DescribeDevices,
   };
   return &engine;
 }

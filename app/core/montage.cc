@@ -20,7 +20,7 @@ constexpr double kRowGap = 18;    // between cases
 constexpr double kCaption = 190;  // width of the text beside a row
 constexpr double kMarginMm = 12;  // around the labels
 constexpr double kHeader = 92;
-constexpr double kFooter = 74;
+constexpr double kFooter = 84;
 
 struct SurfaceDeleter {
   void operator()(cairo_surface_t* surface) const { cairo_surface_destroy(surface); }
@@ -133,31 +133,29 @@ void WriteMontage(const std::vector<MontageCase>& cases, const MontageOptions& o
                   const std::filesystem::path& path) {
   std::vector<Row> rows;
   double tallest_mm = 0;
-  double widest_mm = 0;
+  std::vector<double> column_mm;  // panels stand in columns, each as wide as its widest
   bool references = false;
   for (const MontageCase& item : cases) {
     Row row;
     row.panels = ChoosePanels(item, kMarginMm);
-    double width_mm = 0;
-    for (const Panel& panel : row.panels) {
-      row.height_mm = std::max(row.height_mm, panel.HeightMm());
-      width_mm += panel.WidthMm();
+    column_mm.resize(row.panels.size(), 0);
+    for (size_t p = 0; p < row.panels.size(); ++p) {
+      row.height_mm = std::max(row.height_mm, row.panels[p].HeightMm());
+      column_mm[p] = std::max(column_mm[p], row.panels[p].WidthMm());
     }
     tallest_mm = std::max(tallest_mm, row.height_mm);
-    widest_mm = std::max(widest_mm, width_mm);
     references = references || !item.reference.empty();
     rows.push_back(std::move(row));
   }
   if (rows.empty() || !(tallest_mm > 0)) throw IoError("there is no case to draw a picture of");
   const double scale = options.row_height / tallest_mm;
 
-  const double panel_gaps = kGap * (rows.front().panels.size() - 1);
-  const int width =
-      static_cast<int>(std::ceil(2 * kEdge + kCaption + widest_mm * scale + panel_gaps));
+  double width = 2 * kEdge + kCaption - kGap;
+  for (const double millimetres : column_mm) width += std::ceil(millimetres * scale) + kGap;
   double height = kHeader + kFooter + kRowGap * (rows.size() - 1);
   for (const Row& row : rows) height += std::ceil(row.height_mm * scale);
-  const std::unique_ptr<cairo_surface_t, SurfaceDeleter> surface(
-      cairo_image_surface_create(CAIRO_FORMAT_RGB24, width, static_cast<int>(std::ceil(height))));
+  const std::unique_ptr<cairo_surface_t, SurfaceDeleter> surface(cairo_image_surface_create(
+      CAIRO_FORMAT_RGB24, static_cast<int>(width), static_cast<int>(std::ceil(height))));
   const std::unique_ptr<cairo_t, ContextDeleter> context(cairo_create(surface.get()));
   cairo_t* cairo = context.get();
   if (cairo_status(cairo) != CAIRO_STATUS_SUCCESS) {
@@ -175,14 +173,16 @@ void WriteMontage(const std::vector<MontageCase>& cases, const MontageOptions& o
     DrawCaptions(cairo, cases[i], options, kEdge, y);
     const GreyWindow window = FindGreyWindow(cases[i].image);
     double x = kEdge + kCaption;
-    for (const Panel& panel : rows[i].panels) {
+    for (size_t p = 0; p < rows[i].panels.size(); ++p) {
+      const Panel& panel = rows[i].panels[p];
       const double top = y + (row_height - panel.HeightMm() * scale) / 2;
-      DrawPanel(cairo, cases[i], panel, window, options.labels, x, top, scale);
-      x += std::round(panel.WidthMm() * scale) + kGap;
+      const double left = x + (column_mm[p] - panel.WidthMm()) * scale / 2;
+      DrawPanel(cairo, cases[i], panel, window, options.labels, left, top, scale);
+      x += std::ceil(column_mm[p] * scale) + kGap;
     }
     y += row_height + kRowGap;
   }
-  y += kFooter / 2 - kRowGap;
+  y += kFooter / 2 - kRowGap + 4;
   DrawLegend(cairo, options, references, kEdge, y);
   DrawScaleBar(cairo, width - kEdge, y, scale);
   Text(cairo, options.footer, kEdge, y + 24, 12, false, 0.55, 0.57, 0.60);

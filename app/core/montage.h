@@ -29,7 +29,7 @@ struct MontageOptions {
   std::string subtitle;
   std::string footer;
   std::vector<models::LabelInfo> labels;  // with background, as in the model card
-  int row_height = 300;                   // pixels of the tallest panel
+  int row_height = 260;                   // pixels of the tallest panel
 };
 
 // Draws each case as a row of two sagittal, two coronal and one axial slice through the labels, in

@@ -5,7 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
+#include <tuple>
+#include <utility>
 
 namespace avocet::core {
 namespace {
@@ -270,6 +271,20 @@ int64_t QuantileIndex(const std::vector<int64_t>& counts, double share) {
   return static_cast<int64_t>(share * counts.size());
 }
 
+// First index with a label and one past the last; everything when there is none.
+std::pair<int64_t, int64_t> LabelBox(const std::vector<int64_t>& counts) {
+  const auto used = [](int64_t n) { return n > 0; };
+  const auto size = static_cast<int64_t>(counts.size());
+  const int64_t begin = std::find_if(counts.begin(), counts.end(), used) - counts.begin();
+  if (begin == size) return {0, size};
+  return {begin, size - (std::find_if(counts.rbegin(), counts.rend(), used) - counts.rbegin())};
+}
+
+std::pair<int64_t, int64_t> Widened(std::pair<int64_t, int64_t> box, double margin, int64_t size) {
+  const auto whole = static_cast<int64_t>(std::ceil(margin));
+  return {std::max<int64_t>(0, box.first - whole), std::min(size, box.second + whole)};
+}
+
 }  // namespace
 
 GreyWindow FindGreyWindow(const std::vector<float>& values) {
@@ -293,6 +308,7 @@ std::vector<Panel> ChoosePanels(const MontageCase& item, double margin_mm) {
   };
   const std::vector<uint16_t>& labels = any(item.reference) ? item.reference : item.prediction;
   std::vector<Panel> panels;
+  std::vector<std::pair<int64_t, int64_t>> label_rows;
   const std::pair<Plane, std::vector<double>> wanted[] = {
       {kSagittal, {0.35, 0.65}}, {kCoronal, {0.25, 0.75}}, {kAxial, {0.5}}};
   for (const auto& [plane, shares] : wanted) {
@@ -312,25 +328,35 @@ std::vector<Panel> ChoosePanels(const MontageCase& item, double margin_mm) {
         }
       }
     }
-    const auto range = [&](int part, int64_t& begin, int64_t& end) {
-      const auto& count = counts[part];
-      const auto used = [](int64_t n) { return n > 0; };
-      const auto size = static_cast<int64_t>(count.size());
-      const auto margin = static_cast<int64_t>(std::ceil(margin_mm / panel.layout.spacing[part]));
-      begin = std::find_if(count.begin(), count.end(), used) - count.begin();
-      end = size - (std::find_if(count.rbegin(), count.rend(), used) - count.rbegin());
-      if (begin >= end) {
-        begin = 0;
-        end = size;
-      }
-      begin = std::max<int64_t>(0, begin - margin);
-      end = std::min(size, end + margin);
-    };
-    range(1, panel.row_begin, panel.row_end);
-    range(2, panel.column_begin, panel.column_end);
+    const auto box = LabelBox(counts[1]);
+    label_rows.insert(label_rows.end(), shares.size(), box);
+    std::tie(panel.row_begin, panel.row_end) =
+        Widened(box, margin_mm / panel.layout.spacing[1], panel.layout.size[1]);
+    std::tie(panel.column_begin, panel.column_end) =
+        Widened(LabelBox(counts[2]), margin_mm / panel.layout.spacing[2], panel.layout.size[2]);
     for (const double share : shares) {
       panel.slice = QuantileIndex(counts[0], share);
       panels.push_back(panel);
+    }
+  }
+  // Panels of one height make a calm row: taller ones give up margin, but not labels.
+  double lowest_mm = panels.front().HeightMm();
+  for (const Panel& panel : panels) lowest_mm = std::min(lowest_mm, panel.HeightMm());
+  for (size_t i = 0; i < panels.size(); ++i) {
+    Panel& panel = panels[i];
+    const double spacing = panel.layout.spacing[1];
+    const auto keep = static_cast<int64_t>(std::ceil(0.25 * margin_mm / spacing));
+    auto excess = static_cast<int64_t>((panel.HeightMm() - lowest_mm) / spacing);
+    while (excess > 0) {
+      const int64_t above = label_rows[i].first - panel.row_begin;
+      const int64_t below = panel.row_end - label_rows[i].second;
+      if (std::max(above, below) <= keep) break;
+      if (above >= below) {
+        ++panel.row_begin;
+      } else {
+        --panel.row_end;
+      }
+      --excess;
     }
   }
   return panels;

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/rwkv_unet/rwkv_unet.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
+
+#include "app/base/error.h"
+#include "models/load_network.h"
+#include "models/model_card.h"
+#include "tests/support/test_support.h"
+
+namespace avocet::models {
+namespace {
+
+RwkvUnet MakeNetwork(const std::string& variant, int classes, uint64_t seed = 3) {
+  RwkvUnet network(RwkvUnetConfig::ForVariant(variant, classes));
+  at::Generator generator = at::detail::createCPUGenerator(seed);
+  network.Initialise(generator);
+  // Decay, bonus and running statistics away from their initial values, so that every part counts.
+  c10::NoGradGuard no_grad;
+  for (const auto& entry : network.parameters().entries()) {
+    at::Tensor value = entry.value;
+    if (entry.name.find("spatial_decay") != std::string::npos) value.uniform_(-2, 6, generator);
+    if (entry.name.find("spatial_first") != std::string::npos) value.uniform_(-1, 1, generator);
+    if (entry.name.find("running_var") != std::string::npos) value.uniform_(0.5, 2, generator);
+  }
+  return network;
+}
+
+at::Tensor Image(std::vector<int64_t> shape) {
+  at::Generator generator = at::detail::createCPUGenerator(11);
+  return at::rand(shape, generator);
+}
+
+TEST(RwkvUnet, ParameterCountsOfThePaper) {  // rwkv_unet.md 12, used parameters
+  EXPECT_EQ(RwkvUnet(RwkvUnetConfig::ForVariant("T", 9)).parameters().ParameterCount(), 3145961);
+  EXPECT_EQ(RwkvUnet(RwkvUnetConfig::ForVariant("S", 9)).parameters().ParameterCount(), 9702145);
+  EXPECT_EQ(RwkvUnet(RwkvUnetConfig::ForVariant("B", 9)).parameters().ParameterCount(), 17125713);
+  EXPECT_EQ(RwkvUnet(RwkvUnetConfig::ForVariant("T", 4)).parameters().ParameterCount(),
+            3145961 - 5 * 25);
+}
+
+TEST(RwkvUnet, UnknownVariantAndClassCountAreErrors) {
+  EXPECT_THROW(RwkvUnetConfig::ForVariant("XL", 2), Error);
+  EXPECT_THROW(RwkvUnetConfig::ForVariant("T", 0), Error);
+  EXPECT_THROW(WkvModeFromName("fast"), OptionError);
+}
+
+class AnySize : public testing::TestWithParam<std::tuple<std::string, int64_t, int64_t>> {};
+
+TEST_P(AnySize, RunsAndKeepsTheSize) {
+  c10::InferenceMode inference;
+  const auto [variant, height, width] = GetParam();
+  const RwkvUnet network = MakeNetwork(variant, 3);
+  const at::Tensor logits = network.Forward(Image({1, 1, height, width}));
+  EXPECT_EQ(logits.sizes(), (std::vector<int64_t>{1, 3, height, width}));
+  EXPECT_TRUE(at::isfinite(logits).all().item<bool>());
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, AnySize,
+                         testing::Values(std::tuple{"T", 1, 1}, std::tuple{"T", 15, 17},
+                                         std::tuple{"T", 64, 48}, std::tuple{"T", 33, 100},
+                                         std::tuple{"S", 50, 35}, std::tuple{"B", 47, 64}));
+
+// The padded path is the plain path on the padded image: same bits.
+TEST(RwkvUnet, PaddingIsEdgeReplicationRightAndBottom) {
+  c10::InferenceMode inference;
+  const RwkvUnet network = MakeNetwork("T", 2);
+  const at::Tensor image = Image({2, 1, 45, 61});
+  const at::Tensor padded = at::replication_pad2d(image, {0, 3, 0, 3});
+  ASSERT_EQ(padded.sizes(), (std::vector<int64_t>{2, 1, 48, 64}));
+  EXPECT_TRUE(
+      at::equal(network.Forward(image), network.Forward(padded).slice(2, 0, 45).slice(3, 0, 61)));
+}
+
+TEST(RwkvUnet, OneChannelIsThreeEqualChannels) {
+  c10::InferenceMode inference;
+  for (const char* variant : {"T", "S", "B"}) {
+    const RwkvUnet network = MakeNetwork(variant, 4);
+    const at::Tensor image = Image({1, 1, 32, 48});
+    EXPECT_TRUE(at::equal(network.Forward(image), network.Forward(image.repeat({1, 3, 1, 1}))))
+        << variant;
+  }
+  const RwkvUnet network = MakeNetwork("T", 2);
+  EXPECT_THROW(network.Forward(Image({1, 2, 32, 32})), c10::Error);
+}
+
+TEST(RwkvUnet, ImagesOfABatchDoNotInfluenceEachOther) {
+  c10::InferenceMode inference;
+  const RwkvUnet network = MakeNetwork("T", 3);
+  const at::Tensor images = Image({3, 1, 64, 48});
+  const at::Tensor together = network.Forward(images);
+  for (int64_t n = 0; n < 3; ++n) {
+    const at::Tensor alone = network.Forward(images.slice(0, n, n + 1));
+    EXPECT_LE((alone - together.slice(0, n, n + 1)).abs().max().item<double>(), 1e-5);
+  }
+}
+
+TEST(RwkvUnet, TrainingUpdatesStatisticsAndEveryParameterLearns) {
+  RwkvUnet network = MakeNetwork("T", 3);
+  network.parameters().RequireGradients(true);
+  const at::Tensor before = network.parameters().Get("encoder.stage1.1.norm.running_mean").clone();
+  at::Generator generator = at::detail::createCPUGenerator(5);
+  ForwardOptions options;
+  options.training = true;
+  options.generator = &generator;
+  const at::Tensor logits = network.Forward(Image({4, 3, 48, 48}), options);
+  (logits * at::randn(logits.sizes(), generator)).sum().backward();
+  EXPECT_FALSE(at::equal(before, network.parameters().Get("encoder.stage1.1.norm.running_mean")));
+  EXPECT_EQ(network.parameters().Get("decoder1.conv.norm.num_batches_tracked").item<int64_t>(), 1);
+  for (const auto& entry : network.parameters().entries()) {
+    if (!entry.trainable) continue;
+    ASSERT_TRUE(entry.value.grad().defined()) << entry.name;
+    EXPECT_TRUE(at::isfinite(entry.value.grad()).all().item<bool>()) << entry.name;
+  }
+}
+
+TEST(RwkvUnet, SavedAndLoadedIsTheSameNetwork) {
+  c10::InferenceMode inference;
+  const RwkvUnet network = MakeNetwork("T", 5);
+  const auto path = test::TemporaryFolder() / "net.safetensors";
+  WriteSafetensors(ToTensorFile(network.parameters()), path);
+  const auto loaded = LoadRwkvUnet(ReadTensorFile(path), path.string());
+  EXPECT_EQ(loaded->config().variant, "T");
+  EXPECT_EQ(loaded->config().classes, 5);
+  const at::Tensor image = Image({1, 1, 32, 32});
+  EXPECT_TRUE(at::equal(network.Forward(image), loaded->Forward(image)));
+}
+
+TEST(RwkvUnet, HolesAndStrangersAreRefusedByName) {
+  const RwkvUnet network = MakeNetwork("T", 2);
+  const auto message = [](const TensorFile& file, LoadOptions options = {}) -> std::string {
+    try {
+      LoadRwkvUnet(file, "net.safetensors", options);
+    } catch (const ModelError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  TensorFile hole = ToTensorFile(network.parameters());
+  for (auto it = hole.tensors.begin(); it != hole.tensors.end(); ++it) {
+    if (it->first == "ccm.channel.key.weight") {
+      hole.tensors.erase(it);
+      break;
+    }
+  }
+  EXPECT_NE(message(hole).find("ccm.channel.key.weight"), std::string::npos);
+  LoadOptions allow;
+  allow.allow_missing = true;
+  EXPECT_EQ(message(hole, allow), "");
+  TensorFile stranger = ToTensorFile(network.parameters());
+  stranger.tensors.emplace_back("somebody.else", FromTensor(at::zeros({3})));
+  EXPECT_NE(message(stranger).find("somebody.else"), std::string::npos);
+  LoadOptions wrong_classes;
+  wrong_classes.classes = 7;
+  EXPECT_NE(message(ToTensorFile(network.parameters()), wrong_classes).find("final_conv"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace avocet::models
