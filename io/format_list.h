@@ -9,5 +9,11 @@ namespace avocet::io {
 const Format& NiftiFormat();
 const Format& NrrdFormat();
 const Format& MetaImageFormat();
+const Format& NpzFormat();
+const Format& NpyFormat();
+const Format& Hdf5Format();
+const Format& PngFormat();
+const Format& JpegFormat();
+const Format& TiffFormat();
 
 }  // namespace avocet::io

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "app/base/error.h"
+#include "io/array_volume.h"
 #include "io/byte_source.h"
 #include "io/format_list.h"
 
@@ -12,9 +13,8 @@ namespace fs = std::filesystem;
 
 const std::vector<const Format*>& Formats() {
   static const std::vector<const Format*> formats = {
-      &NiftiFormat(),
-      &NrrdFormat(),
-      &MetaImageFormat(),
+      &NiftiFormat(), &NrrdFormat(), &MetaImageFormat(), &NpzFormat(),  &NpyFormat(),
+      &Hdf5Format(),  &PngFormat(),  &JpegFormat(),      &TiffFormat(),
   };
   return formats;
 }
@@ -58,7 +58,7 @@ void Format::Write(const Volume&, const fs::path& path) const {
 const Format* FindFormat(const fs::path& path) {
   std::vector<std::byte> bytes;
   std::error_code ignored;
-  if (!fs::is_directory(path, ignored)) ByteSource(path).Append(bytes, 1024);
+  if (!fs::is_directory(path, ignored)) ByteSource(SplitMember(path).file).Append(bytes, 1024);
   const std::string_view head(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   for (const Format* format : Formats()) {
     if (format->Recognises(path, head)) return format;

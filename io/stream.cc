@@ -49,6 +49,14 @@ uint64_t FileStream::Capacity() const {
   return source_.capacity() - std::min(source_.capacity(), position());
 }
 
+size_t MemoryStream::Read(void* bytes, size_t size) {
+  size = std::min(size, left_);
+  if (size > 0) std::memcpy(bytes, next_, size);
+  next_ += size;
+  left_ -= size;
+  return size;
+}
+
 namespace {
 
 constexpr uint64_t kDeflateRatio = 1032;
@@ -121,13 +129,14 @@ class Unpacker : public Stream {
 
 class Inflater final : public Unpacker {
  public:
-  Inflater(Stream& packed, const std::string& name) : Unpacker(packed, name, kDeflateRatio, 0) {
-    if (inflateInit2(&stream_, 32 + MAX_WBITS) != Z_OK) throw std::bad_alloc();
+  Inflater(Stream& packed, const std::string& name, bool raw)
+      : Unpacker(packed, name, kDeflateRatio, 0), raw_(raw) {
+    if (inflateInit2(&stream_, raw ? -MAX_WBITS : 32 + MAX_WBITS) != Z_OK) throw std::bad_alloc();
   }
   ~Inflater() override { inflateEnd(&stream_); }
 
  protected:
-  bool Begins(unsigned char first) const override { return first == 0x1f; }
+  bool Begins(unsigned char first) const override { return !raw_ && first == 0x1f; }
   void Restart() override { inflateReset(&stream_); }
   size_t Step(char* bytes, size_t room) override {
     stream_.next_in = input_.data() + begin_;
@@ -147,6 +156,7 @@ class Inflater final : public Unpacker {
   }
 
  private:
+  bool raw_;
   z_stream stream_ = {};
 };
 
@@ -192,7 +202,7 @@ class Bunzipper final : public Unpacker {
 
 std::unique_ptr<Stream> Unpack(Stream& packed, Packing packing, const std::string& name) {
   if (packing == Packing::kBzip2) return std::make_unique<Bunzipper>(packed, name);
-  return std::make_unique<Inflater>(packed, name);
+  return std::make_unique<Inflater>(packed, name, packing == Packing::kRawDeflate);
 }
 
 uint64_t AppendFrom(Stream& stream, std::vector<std::byte>& bytes, uint64_t size,

@@ -44,10 +44,23 @@ class FileStream final : public Stream {
   size_t end_ = 0;
 };
 
+// Bytes in memory, which must outlive it.
+class MemoryStream final : public Stream {
+ public:
+  MemoryStream(const std::byte* bytes, size_t size) : next_(bytes), left_(size) {}
+  size_t Read(void* bytes, size_t size) override;
+  uint64_t Capacity() const override { return left_; }
+
+ private:
+  const std::byte* next_;
+  size_t left_;
+};
+
 enum class Packing {
   kNone,
-  kDeflate,  // gzip (several members) or zlib
-  kBzip2,    // several streams
+  kDeflate,     // gzip (several members) or zlib
+  kRawDeflate,  // RFC 1951, as zip archives have it
+  kBzip2,       // several streams
 };
 
 // What `packed` holds, unpacked; `packed` must outlive it. Checksums are checked where a packed

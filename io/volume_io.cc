@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "app/base/error.h"
+#include "io/array_volume.h"
 #include "io/byte_source.h"
 #include "io/format.h"
 #include "io/nifti.h"
@@ -38,15 +39,9 @@ std::optional<Foreign> RecogniseForeign(const std::vector<std::byte>& head) {
     return Foreign{"a FreeSurfer MGH/MGZ file",
                    "convert it to NIfTI (.nii.gz), for example with mri_convert"};
   }
-  if (begins("\x89PNG")) return Foreign{"a PNG picture", kPicture};
-  if (begins("\xff\xd8\xff")) return Foreign{"a JPEG picture", kPicture};
   if (begins("BM") && text.size() > 14 && text.substr(6, 4) == std::string_view("\0\0\0\0", 4)) {
     return Foreign{"a BMP picture", kPicture};
   }
-  if (begins("II*") || begins(std::string_view("MM\0*", 4)))
-    return Foreign{"a TIFF picture", kPicture};
-  if (begins("\x89HDF")) return Foreign{"an HDF5 file", kConvert};
-  if (begins("\x93NUMPY")) return Foreign{"a NumPy array", kConvert};
   if (begins("CDF\1") || begins("CDF\2")) return Foreign{"a NetCDF (MINC) file", kConvert};
   if (begins("PK\3\4")) {
     return Foreign{"a zip archive (.zip, .npz, .pth)", "unpack it first, or give a NIfTI volume"};
@@ -74,7 +69,7 @@ Volume ReadVolume(const fs::path& path) {
   if (const Format* format = FindFormat(path)) return format->Read(path);
   const std::string name = path.string();
   std::vector<std::byte> head;
-  ByteSource(path).Append(head, 1024);  // refuses a folder
+  ByteSource(SplitMember(path).file).Append(head, 1024);  // refuses a folder
   if (const auto foreign = RecogniseForeign(head)) {
     throw IoError("cannot read '" + name + "': it is " + foreign->what +
                   ", which this version does not read; " + foreign->advice);
