@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
       "cancelled.");
 
   avocet::cli::Action action;
+  avocet::cli::AddEvaluate(app, action);
   avocet::cli::AddSegment(app, action);
   avocet::cli::AddDoctor(app, action);
   avocet::cli::AddModel(app, action);
