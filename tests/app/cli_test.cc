@@ -316,8 +316,7 @@ TEST_F(CliSegment, AMissingGpuIsSaidAndAMalformedDeviceRefused) {
 
 TEST_F(CliSegment, CtrlCLeavesNothing) {
   io::WriteVolume(Image(160), folder_ / "large.nii");
-  const std::string binary =
-      std::getenv("AVOCET_BINARY") ? std::getenv("AVOCET_BINARY") : AVOCET_DEFAULT_BINARY;
+  const std::string binary = test::AvocetBinary();
   const pid_t child = fork();
   if (child == 0) {
     if (!freopen((folder_ / "log").c_str(), "w", stderr)) _exit(9);
