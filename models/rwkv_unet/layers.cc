@@ -54,6 +54,13 @@ at::Tensor RwkvUnetLayers::DropPath(const at::Tensor& x, double rate) const {
   return x * (keep / (1 - rate));
 }
 
+at::Tensor RwkvUnetLayers::Pointwise(const at::Tensor& x, const std::string& weight,
+                                     const std::string& bias) const {
+  const at::Tensor b = bias.empty() ? at::Tensor() : P(bias);
+  if (!options_.training) return at::conv2d(x, P(weight), b);
+  return at::linear(x.permute({0, 2, 3, 1}), P(weight).flatten(1), b).permute({0, 3, 1, 2});
+}
+
 at::Tensor RwkvUnetLayers::DepthwiseConv(const std::string& name, const at::Tensor& x, int kernel,
                                          int stride) const {
   const int64_t padding = (kernel - stride + 1) / 2;
@@ -69,9 +76,13 @@ at::Tensor RwkvUnetLayers::QShift(const at::Tensor& x) {
   // Padding of constant_pad_nd: last axis first, (before, after) each.
   const std::array<int64_t, 6> pads[4] = {
       {0, 0, 1, -1, 0, 0}, {0, 0, -1, 1, 0, 0}, {0, 0, 0, 0, 1, -1}, {0, 0, 0, 0, -1, 1}};
+  // One split: its gradient is one concatenation, where four slices would add four padded tensors.
+  const int64_t sizes[4] = {bounds[1], bounds[2] - bounds[1], bounds[3] - bounds[2],
+                            bounds[4] - bounds[3]};
+  const std::vector<at::Tensor> groups = at::split_with_sizes(x, sizes, 3);
   std::vector<at::Tensor> parts;
   for (int n = 0; n < 4; ++n) {
-    parts.push_back(at::constant_pad_nd(x.slice(3, bounds[n], bounds[n + 1]), pads[n], 0));
+    parts.push_back(at::constant_pad_nd(groups[n], pads[n], 0));
   }
   return at::cat(parts, 3);
 }
@@ -110,7 +121,7 @@ at::Tensor RwkvUnetLayers::Glsp(const RwkvUnetBlock& block, const at::Tensor& x)
   } else if (block.norm == RwkvUnetBlock::Norm::kLayer) {
     h = LayerNorm(p + ".norm.norm", x.permute({0, 2, 3, 1}), kLayerNorm2dEps).permute({0, 3, 1, 2});
   }
-  h = at::relu(BatchNorm(p + ".conv.norm", at::conv2d(h, P(p + ".conv.conv.weight"))));
+  h = at::relu(BatchNorm(p + ".conv.norm", Pointwise(h, p + ".conv.conv.weight")));
   if (block.attention) {
     const at::Tensor tokens = h.permute({0, 2, 3, 1});
     const at::Tensor mixed = LayerNorm(p + ".ln1", SpatialMix(p + ".att", tokens), kTokenNormEps);
@@ -120,7 +131,7 @@ at::Tensor RwkvUnetLayers::Glsp(const RwkvUnetBlock& block, const at::Tensor& x)
   local = at::silu(BatchNorm(p + ".conv_local.norm", local));
   if (block.squeeze_excite) local = SqueezeExcite(p + ".se", local);
   h = block.residual ? h + local : local;
-  h = at::conv2d(h, P(p + ".proj.conv.weight"));
+  h = Pointwise(h, p + ".proj.conv.weight");
   return block.residual ? x + DropPath(h, block.drop_path) : h;
 }
 
@@ -144,7 +155,11 @@ std::vector<at::Tensor> RwkvUnetLayers::CrossChannelMix(const at::Tensor& enc3,
   std::vector<at::Tensor> parts;
   for (int n = 0; n < 3; ++n) {
     const std::string p = "ccm.projections." + std::to_string(n);
-    parts.push_back(at::conv2d(Resize(inputs[n], height, width), P(p + ".weight"), P(p + ".bias")));
+    // A pointwise convolution and a resize commute; the official order (resize first) costs more.
+    parts.push_back(options_.training
+                        ? Resize(Pointwise(inputs[n], p + ".weight", p + ".bias"), height, width)
+                        : at::conv2d(Resize(inputs[n], height, width), P(p + ".weight"),
+                                     P(p + ".bias")));
   }
   at::Tensor z = at::cat(parts, 1).permute({0, 2, 3, 1});
   const at::Tensor mixed = ChannelMix("ccm.channel", z);
@@ -155,19 +170,21 @@ std::vector<at::Tensor> RwkvUnetLayers::CrossChannelMix(const at::Tensor& enc3,
   std::vector<at::Tensor> skips;
   for (int n = 0; n < 3; ++n) {
     const std::string p = "ccm.final_projections." + std::to_string(n);
-    const at::Tensor part =
-        at::conv2d(z.slice(1, n * t, (n + 1) * t), P(p + ".weight"), P(p + ".bias"));
-    skips.push_back(Resize(part, inputs[n].size(2), inputs[n].size(3)));
+    const at::Tensor part = z.slice(1, n * t, (n + 1) * t);
+    const int64_t rows = inputs[n].size(2), cols = inputs[n].size(3);
+    skips.push_back(options_.training
+                        ? Pointwise(Resize(part, rows, cols), p + ".weight", p + ".bias")
+                        : Resize(at::conv2d(part, P(p + ".weight"), P(p + ".bias")), rows, cols));
     Report("ccm.out_enc" + std::to_string(3 - n), skips.back());
   }
   return skips;
 }
 
 at::Tensor RwkvUnetLayers::Decoder(const std::string& p, const at::Tensor& x) const {
-  at::Tensor h = at::relu(BatchNorm(p + ".conv.norm", at::conv2d(x, P(p + ".conv.conv.weight"))));
+  at::Tensor h = at::relu(BatchNorm(p + ".conv.norm", Pointwise(x, p + ".conv.conv.weight")));
   h = DepthwiseConv(p + ".conv_local.conv", h, kRwkvUnetDecoderKernel, 1);
   h = at::silu(BatchNorm(p + ".conv_local.norm", h));
-  h = at::relu(BatchNorm(p + ".proj.norm", at::conv2d(h, P(p + ".proj.conv.weight"))));
+  h = at::relu(BatchNorm(p + ".proj.norm", Pointwise(h, p + ".proj.conv.weight")));
   h = at::upsample_bilinear2d(h, {2 * h.size(2), 2 * h.size(3)}, /*align_corners=*/false);
   Report(p, h);
   return h;

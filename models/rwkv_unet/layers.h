@@ -55,6 +55,10 @@ class RwkvUnetLayers {
   // Over the last axis.
   at::Tensor LayerNorm(const std::string& name, const at::Tensor& x, double eps) const;
   at::Tensor DropPath(const at::Tensor& x, double rate) const;
+  // 1x1 convolution. Training takes the matrix product over channels-last memory, whose gradients
+  // are faster by a factor of 2 to 8 on the CPU; evaluation keeps the convolution.
+  at::Tensor Pointwise(const at::Tensor& x, const std::string& weight,
+                       const std::string& bias = {}) const;
   at::Tensor DepthwiseConv(const std::string& name, const at::Tensor& x, int kernel,
                            int stride) const;
   // x: [B, H, W, C].
