@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
   avocet::cli::Action action;
   avocet::cli::AddEvaluate(app, action);
   avocet::cli::AddSegment(app, action);
+  avocet::cli::AddDemo(app, action);
   avocet::cli::AddDoctor(app, action);
   avocet::cli::AddModel(app, action);
   avocet::cli::AddInfo(app, action);

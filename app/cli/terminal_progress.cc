@@ -61,6 +61,10 @@ void TerminalProgress::Clear() {
 bool TerminalProgress::Update(double fraction, std::string_view text) {
   if (cancelled) return false;
   if (quiet_) return true;
+  if (fraction >= 1) {  // results are printed next
+    Clear();
+    return true;
+  }
   const auto now = std::chrono::steady_clock::now();
   const auto interval = std::chrono::milliseconds(terminal_ ? 100 : 5000);
   if (now - last_ < interval) return true;

@@ -50,7 +50,8 @@ models::ModelCard CardOf(const models::TensorFile& file, const fs::path& path) {
     throw ModelError(name +
                      " has no model card, so its classes and preprocessing are unknown; add "
                      "them with 'avocet model convert " +
-                     path.filename().string() + " OUT.safetensors --labels ...'");
+                     path.filename().string() +
+                     " OUT.safetensors --labels ...' or '--preset synapse'");
   }
   models::ModelCard card = models::ModelCardFromJson(text->second);
   if (card.task != "segmentation") {
