@@ -205,8 +205,8 @@ class Training {
       const Autocast autocast(options_.bfloat16);
       logits = network_.Forward(batch.image, forward);
     }
-    const SegmentationLoss loss = ComputeSegmentationLoss(
-        logits.to(at::kFloat), batch.label, options_.ce_weight, options_.dice_weight);
+    const SegmentationLoss loss = ComputeSegmentationLoss(logits.to(at::kFloat), batch.label,
+                                                          options_.ce_weight, options_.dice_weight);
     const double value = loss.total.item<double>();
     if (!std::isfinite(value)) {
       throw ModelError("the training diverged: the loss is not finite at step " +
@@ -269,8 +269,10 @@ class Training {
     }
     int64_t cases = 0;
     return Validate([&](const at::Tensor& image) { return judge.Forward(image); }, card_,
-                    validation_, options_.validation_batch, [&] {
-                      if (++cases % 4 == 0) Poll("epoch " + std::to_string(state_.epoch + 1) + ", validating");
+                    validation_, options_.validation_batch,
+                    [&] {
+                      if (++cases % 4 == 0)
+                        Poll("epoch " + std::to_string(state_.epoch + 1) + ", validating");
                     });
   }
 
