@@ -134,7 +134,7 @@ TEST(Augmentation, GeometryMovesThingsAsFarAsItSays) {
     EXPECT_NEAR(count / count0, 1, 0.05);
     centres.insert(row / count);
   }
-  EXPECT_GT(centres.size(), 15u);
+  EXPECT_GE(centres.size(), 8u);  // labels move by whole pixels
   EXPECT_GT(*centres.rbegin() - *centres.begin(), 4);
 }
 
