@@ -9,6 +9,7 @@ set_property(CACHE AVOCET_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(AVOCET_SANITIZE "" CACHE STRING "Sanitizer: empty, address (with undefined) or thread")
 option(AVOCET_TESTS "Build the tests" ON)
 option(AVOCET_BENCH "Build the benchmark programs" OFF)
+option(AVOCET_FUZZ "Build the fuzz targets (clang with libFuzzer; use with AVOCET_SANITIZE=address)" OFF)
 
 set_property(GLOBAL PROPERTY GLOBAL_DEPENDS_NO_CYCLES ON)
 set(CMAKE_CXX_STANDARD 17)

@@ -2,6 +2,7 @@
 #include <nifti2_io.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <optional>
@@ -120,18 +121,22 @@ std::string InnerExtension(const fs::path& path) {
   return LowerExtension(LowerExtension(path) == ".gz" ? path.stem() : path);
 }
 
-// The other half of a .hdr/.img pair: same name, .gz or not, in the letter case of the given half.
+// The other half of a .hdr/.img pair: same name in either letter case; compressed like the given
+// half when both kinds are there.
 std::optional<fs::path> FindPartner(const fs::path& path, const std::string& wanted) {
-  const fs::path inner = LowerExtension(path) == ".gz" ? fs::path(path).replace_extension() : path;
+  const bool gzip = LowerExtension(path) == ".gz";
+  const fs::path inner = gzip ? fs::path(path).replace_extension() : path;
   std::string upper = wanted;
   std::transform(upper.begin(), upper.end(), upper.begin(),
                  [](unsigned char c) { return std::toupper(c); });
-  for (const std::string& extension : {wanted, upper}) {
-    for (const char* suffix : {"", ".gz", ".GZ"}) {
-      fs::path candidate = inner;
-      candidate.replace_extension(extension + suffix);
-      std::error_code error;
-      if (fs::is_regular_file(candidate, error)) return candidate;
+  for (const bool packed : {gzip, !gzip}) {
+    for (const std::string& extension : {wanted, upper}) {
+      for (const char* suffix : packed ? std::array{".gz", ".GZ"} : std::array{"", ""}) {
+        fs::path candidate = inner;
+        candidate.replace_extension(extension + suffix);
+        std::error_code error;
+        if (fs::is_regular_file(candidate, error)) return candidate;
+      }
     }
   }
   return std::nullopt;

@@ -53,7 +53,10 @@ std::optional<Foreign> RecogniseForeign(const std::vector<std::byte>& head) {
       (begins("NDims") && text.find("ElementType") != text.npos)) {
     return Foreign{"a MetaImage (.mha or .mhd)", kConvert};
   }
-  if (text.size() >= 132 && text.substr(128, 4) == "DICM") {
+  // DICOM, or old DICOM without a preamble: its first element is (0008,0005), (0008,0008) or so.
+  const bool bare_dicom = text.size() > 12 && begins(std::string_view("\x08\0", 2)) &&
+                          text[2] >= 0 && text[2] <= 0x18 && text[3] == 0;
+  if ((text.size() >= 132 && text.substr(128, 4) == "DICM") || bare_dicom) {
     return Foreign{"a DICOM file",
                    "convert the series to NIfTI (.nii.gz), for example with dcm2niix"};
   }

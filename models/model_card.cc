@@ -50,10 +50,10 @@ std::string CheckLabels(const ModelCard& card) {
 }
 
 std::string CheckPreprocessing(const Preprocessing& p) {
-  const std::string intensity =
+  std::string intensity =
       OneOf("preprocessing.intensity", p.intensity, {"none", "percentile", "zscore", "window"});
   if (!intensity.empty()) return intensity;
-  const std::string resample =
+  std::string resample =
       OneOf("preprocessing.resample", p.resample, {"transunet", "spacing", "native"});
   if (!resample.empty()) return resample;
   if (!std::isfinite(p.lower) || !std::isfinite(p.upper)) {

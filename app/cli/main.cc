@@ -22,7 +22,11 @@ int ReportParseError(const CLI::App& app, const CLI::ParseError& error, int argc
     command += " " + chosen.front()->get_name();
   } else {
     for (int i = 1; i < argc; ++i) {
-      if (argv[i][0] == '-') continue;
+      if (argv[i][0] == '-') {
+        if (app.get_option_no_throw(argv[i]) != nullptr) continue;
+        message = std::string("there is no option '") + argv[i] + "'";
+        break;
+      }
       message = std::string("there is no subcommand '") + argv[i] + "'";
       break;
     }
@@ -54,6 +58,7 @@ int main(int argc, char** argv) {
       "cancelled.");
 
   avocet::cli::Action action;
+  avocet::cli::AddEvaluate(app, action);
   avocet::cli::AddSegment(app, action);
   avocet::cli::AddDoctor(app, action);
   avocet::cli::AddModel(app, action);

@@ -2,9 +2,12 @@
 #include "app/core/segment.h"
 
 #include <ATen/ATen.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <set>
 
@@ -164,8 +167,8 @@ class Segmenter {
     const std::string name = item.input.filename().string();
     UpdateOrThrow(progress, begin, name + ": reading");
     io::Volume image = io::ReadVolume(item.input);
-    CheckShape(image, name);
-    CheckMemory(image, model_, options_, name);
+    CheckShape(image, item.input.string());
+    CheckMemory(image, model_, options_, item.input.string());
     std::vector<std::string> warnings = image.notes;
     const std::vector<float> values = image.ToFloat();
     const ImageCheck check = CheckImage(image, values, model_.card);
@@ -304,15 +307,33 @@ void MakeFolder(const fs::path& folder) {
   }
 }
 
+// Said before minutes of computing, not after.
+void CheckFolderWritable(const fs::path& folder) {
+  std::error_code error;
+  const std::string name = "output folder '" + folder.string() + "'";
+  if (!fs::exists(folder, error)) throw IoError(name + " does not exist; make it first");
+  if (!fs::is_directory(folder, error)) throw IoError(name + " is a file; choose a folder");
+  if (access(folder.c_str(), W_OK | X_OK) != 0) {
+    throw IoError(name + " cannot be written: " + std::strerror(errno) + "; choose another one");
+  }
+}
+
 SegmentResult Segment(const SegmentOptions& options, Progress& progress) {
   if (const std::string wrong = options.Check(); !wrong.empty()) throw OptionError(wrong);
   SegmentResult result;
   result.cases = PlanSegment(options);
+  const bool several = WritesToFolder(options);
+  if (!several) {
+    const fs::path parent = options.output.parent_path();
+    CheckFolderWritable(parent.empty() ? fs::path(".") : parent);
+  }
   const at::Device device = SelectDevice(options.device, progress);
   UpdateOrThrow(progress, 0, "loading the model");
   Segmenter segmenter(options, LoadModel(options, device));
-  const bool several = WritesToFolder(options);
-  if (several) MakeFolder(options.output);
+  if (several) {
+    MakeFolder(options.output);
+    CheckFolderWritable(options.output);
+  }
   const double share = 1.0 / result.cases.size();
   for (size_t i = 0; i < result.cases.size(); ++i) {
     SegmentCase& item = result.cases[i];

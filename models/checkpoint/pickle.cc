@@ -32,6 +32,7 @@ struct KnownGlobal {
 constexpr KnownGlobal kGlobals[] = {
     {"collections", "OrderedDict", GlobalKind::kDict},
     {"collections", "defaultdict", GlobalKind::kDict},
+    {"collections", "Counter", GlobalKind::kDict},
     {"builtins", "dict", GlobalKind::kDict},
     {"__builtin__", "dict", GlobalKind::kDict},
     {"torch", "Size", GlobalKind::kTuple},

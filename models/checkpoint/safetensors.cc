@@ -88,6 +88,8 @@ class HeaderHandler final : public nlohmann::json_sax<Json> {
       if (value == "__metadata__") {
         if (seen_metadata_) throw ModelError("its header has '__metadata__' twice");
         seen_metadata_ = true;
+      } else if (value.empty()) {
+        throw ModelError("its header has a tensor without a name");
       } else if (!names_.insert(value).second) {
         throw ModelError("its header lists the tensor '" + Printable(value) + "' twice");
       }

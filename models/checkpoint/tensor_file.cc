@@ -227,6 +227,9 @@ std::string Gunzip(std::string_view bytes) {
   return out;
 }
 
+// A hundred times the largest network; beyond it, a sparse or wrong file would fill the memory.
+constexpr size_t kMaxFile = size_t{8} << 30;
+
 struct FileBytes {
   std::unique_ptr<char[]> data;
   size_t size = 0;
@@ -251,6 +254,10 @@ FileBytes ReadWhole(const std::filesystem::path& path) {
   }
   FileBytes bytes;
   const auto size = static_cast<size_t>(status.st_size);
+  if (size > kMaxFile) {
+    throw ModelError("it has " + std::to_string(size >> 30) + " GiB, more than the " +
+                     std::to_string(kMaxFile >> 30) + " GiB that Avocet reads");
+  }
   // Judge by the first bytes before taking memory for something that is no model at all.
   char head[64];
   const ssize_t head_size = pread(fd, head, sizeof head, 0);

@@ -490,6 +490,33 @@ Protocol MakeProtocol(const std::string& name, const ProtocolOptions& options) {
   return p;
 }
 
+namespace {
+template <typename Label>
+ClassScores ScoreRegion(const LabelPair<Label>& pair, const ClassRegion& region,
+                        const std::vector<Protocol>& protocols, DistanceQuery& query, int threads) {
+  ClassMeasurements m(pair, region, query, threads);
+  ClassScores out;
+  out.label = m.label();
+  out.counts = m.counts();
+  out.presence = m.presence();
+  for (const Protocol& protocol : protocols) {
+    std::vector<MetricValue> values;
+    for (const MetricColumn& column : protocol.columns) values.push_back(column.compute(m));
+    out.values.push_back(std::move(values));
+  }
+  return out;
+}
+}  // namespace
+
+template <typename Label>
+ClassScores ScoreAbsent(const LabelPair<Label>& pair, int label,
+                        const std::vector<Protocol>& protocols) {
+  ClassRegion region;
+  region.label = label;
+  DistanceQuery query(1);
+  return ScoreRegion(pair, region, protocols, query, 1);
+}
+
 template <typename Label>
 std::vector<ClassScores> Score(const LabelPair<Label>& pair, const std::vector<int>& classes,
                                const std::vector<Protocol>& protocols, int threads) {
@@ -497,16 +524,7 @@ std::vector<ClassScores> Score(const LabelPair<Label>& pair, const std::vector<i
   const std::vector<ClassRegion> regions = FindRegions(pair, classes, threads);
   std::vector<ClassScores> scores(classes.size());
   const auto score_class = [&](size_t c, DistanceQuery& query, int inner_threads) {
-    ClassMeasurements m(pair, regions[c], query, inner_threads);
-    ClassScores& out = scores[c];
-    out.label = classes[c];
-    out.counts = m.counts();
-    out.presence = m.presence();
-    for (const Protocol& protocol : protocols) {
-      std::vector<MetricValue> values;
-      for (const MetricColumn& column : protocol.columns) values.push_back(column.compute(m));
-      out.values.push_back(std::move(values));
-    }
+    scores[c] = ScoreRegion(pair, regions[c], protocols, query, inner_threads);
   };
   // A class that is a good part of the work gets all threads to itself, one after the other, which
   // also keeps memory to one large grid; the small ones then run side by side.
@@ -537,6 +555,8 @@ template ClassMeasurements::ClassMeasurements(const LabelPair<uint8_t>&, const C
                                               DistanceQuery&, int);
 template ClassMeasurements::ClassMeasurements(const LabelPair<uint16_t>&, const ClassRegion&,
                                               DistanceQuery&, int);
+template ClassScores ScoreAbsent(const LabelPair<uint8_t>&, int, const std::vector<Protocol>&);
+template ClassScores ScoreAbsent(const LabelPair<uint16_t>&, int, const std::vector<Protocol>&);
 template std::vector<ClassScores> Score(const LabelPair<uint8_t>&, const std::vector<int>&,
                                         const std::vector<Protocol>&, int);
 template std::vector<ClassScores> Score(const LabelPair<uint16_t>&, const std::vector<int>&,

@@ -117,4 +117,9 @@ template <typename Label>
 std::vector<ClassScores> Score(const LabelPair<Label>& pair, const std::vector<int>& classes,
                                const std::vector<Protocol>& protocols, int threads = 0);
 
+// A class that is in neither map; only size, spacing and dims of `pair` are used.
+template <typename Label>
+ClassScores ScoreAbsent(const LabelPair<Label>& pair, int label,
+                        const std::vector<Protocol>& protocols);
+
 }  // namespace avocet::metrics

@@ -2,12 +2,14 @@
 #include "models/predict/slicing.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "app/base/error.h"
+#include "models/preprocess/scipy_zoom.h"
 
 namespace avocet::models {
 namespace {
@@ -29,6 +31,26 @@ double PercentileOf(std::vector<float>& values, double percent) {
 
 int64_t NetworkSide(int64_t side, double spacing_mm, double pixel_mm) {
   return std::max<int64_t>(1, std::llround(side * spacing_mm / pixel_mm));
+}
+
+// Each plane of [..., rows, columns] by the protocol's cubic or order-0 zoom.
+template <typename T, typename ZoomPlane>
+at::Tensor ZoomPlanes(const at::Tensor& planes, int64_t rows, int64_t columns, ZoomPlane zoom) {
+  const at::Tensor input = planes.contiguous();
+  std::vector<int64_t> shape = input.sizes().vec();
+  shape[shape.size() - 2] = rows;
+  shape[shape.size() - 1] = columns;
+  at::Tensor output = at::empty(shape, input.options());
+  const int64_t from = input.size(-2) * input.size(-1);
+  const int64_t to = rows * columns;
+  const T* source = input.const_data_ptr<T>();
+  T* target = output.mutable_data_ptr<T>();
+  at::parallel_for(0, input.numel() / from, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) {
+      zoom(source + p * from, input.size(-2), input.size(-1), rows, columns, target + p * to);
+    }
+  });
+  return output;
 }
 
 }  // namespace
@@ -139,6 +161,13 @@ SliceSource::SliceSource(const VolumeView& volume, const ModelCard& card)
     }
     network_rows_ = NetworkSide(layout_.size[1], layout_.spacing[1], steps_.pixel_mm);
     network_columns_ = NetworkSide(layout_.size[2], layout_.spacing[2], steps_.pixel_mm);
+  } else if (steps_.resample == "transunet") {
+    if (steps_.size[0] < 1 || steps_.size[1] < 1) {
+      throw ModelError("the model's slice size is not positive");
+    }
+    layout_ = StoredSliceLayout(volume);
+    network_rows_ = steps_.size[0];
+    network_columns_ = steps_.size[1];
   } else if (steps_.resample != "native") {
     throw ModelError("the model's resampling is '" + steps_.resample +
                      "'; it must be native, spacing or transunet");
@@ -157,6 +186,9 @@ at::Tensor SliceSource::CanonicalSlices(int64_t first, int64_t count) const {
 
 at::Tensor SliceSource::Resample(const at::Tensor& slices) const {
   if (slices.size(-2) == network_rows_ && slices.size(-1) == network_columns_) return slices;
+  if (steps_.resample == "transunet") {
+    return ZoomPlanes<float>(slices, network_rows_, network_columns_, preprocess::Zoom2D);
+  }
   return at::upsample_bilinear2d(slices, {network_rows_, network_columns_},
                                  /*align_corners=*/false);
 }
@@ -178,25 +210,41 @@ at::Tensor SliceSource::Batch(int64_t first, int64_t count) const {
       .reshape({count, channels(), network_rows_, network_columns_});
 }
 
+at::Tensor SliceSource::Restored(const at::Tensor& planes, bool corner_aligned) const {
+  if (planes.size(-2) == layout_.size[1] && planes.size(-1) == layout_.size[2]) return planes;
+  return at::upsample_bilinear2d(planes, {layout_.size[1], layout_.size[2]}, corner_aligned);
+}
+
 at::Tensor SliceSource::Labels(const at::Tensor& logits) const {
-  at::Tensor restored = logits.to(at::kCPU, at::kFloat);
-  if (restored.size(-2) != layout_.size[1] || restored.size(-1) != layout_.size[2]) {
-    restored = at::upsample_bilinear2d(restored, {layout_.size[1], layout_.size[2]}, false);
+  const bool small = logits.size(1) <= 256;
+  if (steps_.resample == "transunet") {
+    const at::Tensor labels = logits.argmax(1).to(at::kCPU, small ? at::kByte : at::kInt);
+    if (labels.size(1) == layout_.size[1] && labels.size(2) == layout_.size[2]) return labels;
+    return small ? ZoomPlanes<uint8_t>(labels, layout_.size[1], layout_.size[2],
+                                       preprocess::Zoom2DNearest<uint8_t>)
+                 : ZoomPlanes<int32_t>(labels, layout_.size[1], layout_.size[2],
+                                       preprocess::Zoom2DNearest<int32_t>);
   }
-  return restored.argmax(1).to(logits.size(1) <= 256 ? at::kByte : at::kInt);
+  return Restored(logits.to(at::kCPU, at::kFloat), false)
+      .argmax(1)
+      .to(small ? at::kByte : at::kInt);
 }
 
 at::Tensor SliceSource::Probabilities(const at::Tensor& logits) const {
-  at::Tensor restored = logits.to(at::kCPU, at::kFloat);
-  if (restored.size(-2) != layout_.size[1] || restored.size(-1) != layout_.size[2]) {
-    restored = at::upsample_bilinear2d(restored, {layout_.size[1], layout_.size[2]}, false);
-  }
-  return restored.softmax(1);
+  const at::Tensor planes = logits.to(at::kCPU, at::kFloat);
+  // The published protocol has no probabilities; these share its corner-aligned sampling.
+  if (steps_.resample == "transunet") return Restored(planes.softmax(1), true);
+  return Restored(planes, false).softmax(1);
 }
 
 at::Tensor SliceSource::NetworkLabels(const at::Tensor& canonical_labels) const {
   if (canonical_labels.size(-2) == network_rows_ && canonical_labels.size(-1) == network_columns_) {
     return canonical_labels.to(at::kLong);
+  }
+  if (steps_.resample == "transunet") {
+    return ZoomPlanes<int32_t>(canonical_labels.to(at::kInt), network_rows_, network_columns_,
+                               preprocess::Zoom2DNearest<int32_t>)
+        .to(at::kLong);
   }
   // Label values up to 65535 are exact in float32.
   return at::_upsample_nearest_exact2d(canonical_labels.to(at::kFloat).unsqueeze(1),

@@ -34,7 +34,8 @@ struct IntensityScale {
 // ModelError on an unknown name.
 IntensityScale FindIntensityScale(const float* values, int64_t count, const Preprocessing& steps);
 
-// The slices of one volume as network input. Keeps a view: the voxels must outlive it.
+// The slices of one volume as network input. With the "transunet" resampling these are the slices
+// of the array as stored, whatever the card's plane says. Keeps a view: the voxels must outlive it.
 class SliceSource {
  public:
   // Throws ModelError when the card asks for something unknown.
@@ -60,13 +61,14 @@ class SliceSource {
   // The same, but softmax probabilities, float32 [count, classes, rows, columns].
   at::Tensor Probabilities(const at::Tensor& logits) const;
 
-  // Label slices [slices, rows, columns] (canonical, integer) on the network's grid, int64, nearest
-  // neighbour: what training compares the logits with.
+  // Label slices [slices, rows, columns] (of layout(), integer) on the network's grid, int64,
+  // nearest neighbour ("transunet": order-0 zoom): what training compares the logits with.
   at::Tensor NetworkLabels(const at::Tensor& canonical_labels) const;
 
  private:
   at::Tensor CanonicalSlices(int64_t first, int64_t count) const;  // scaled, clamped to the volume
   at::Tensor Resample(const at::Tensor& slices) const;
+  at::Tensor Restored(const at::Tensor& planes, bool corner_aligned) const;
 
   VolumeView volume_;
   Preprocessing steps_;

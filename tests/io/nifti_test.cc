@@ -268,6 +268,18 @@ TEST(ReadNifti, HalfAPairIsRefused) {
   ExpectError([&] { ReadVolume(folder / "b.img"); }, {"b.hdr", "not a NIfTI"});
 }
 
+TEST(ReadNifti, ThePartnerIsCompressedAlike) {
+  const fs::path folder = TemporaryFolder();
+  Volume volume = ReadVolume(TestData("io/pair.hdr"));
+  WriteVolume(volume, folder / "x.hdr.gz");
+  volume.As<int16_t>()[0] = 77;
+  WriteVolume(volume, folder / "x.hdr");
+  EXPECT_EQ(ReadVolume(folder / "x.img").ToFloat()[0], 77.F);
+  EXPECT_EQ(ReadVolume(folder / "x.hdr").ToFloat()[0], 77.F);
+  EXPECT_EQ(ReadVolume(folder / "x.img.gz").ToFloat()[0], 0.F);
+  EXPECT_EQ(ReadVolume(folder / "x.hdr.gz").ToFloat()[0], 0.F);
+}
+
 TEST(ReadNifti, FormatsToComeAreNamed) {
   const fs::path folder = TemporaryFolder();
   const auto refused = [&](const char* name, const std::string& content, const char* reason) {
@@ -279,6 +291,7 @@ TEST(ReadNifti, FormatsToComeAreNamed) {
   refused("a.mha", "ObjectType = Image\nNDims = 3\n" + pad, "MetaImage");
   refused("a.dcm", std::string(128, '\0') + "DICM" + pad, "DICOM");
   refused("a.nii", std::string(128, '\0') + "DICM" + pad, "DICOM");  // whatever the name says
+  refused("b.dcm", std::string("\x08\0\x05\0CS\x0a\0ISO_IR 100", 18) + pad, "DICOM");
   refused("a.mgh", std::string("\0\0\0\1\0\0\0\3\0\0\0\4\0\0\0\5\0\0\0\2\0\0\0\3", 24) + pad,
           "MGH");
   refused("a.png", "\x89PNG\r\n\x1a\n" + pad, "PNG");

@@ -35,7 +35,7 @@ std::string Refusal(const std::string& bytes) {
     const TensorFile file = ParseTensorFile({exact.data(), exact.size()});
     for (const auto& [name, tensor] : file.tensors) {
       EXPECT_EQ(tensor.data.size(), static_cast<size_t>(tensor.Numel()) * SizeOf(tensor.type));
-      EXPECT_FALSE(name.empty() && file.format != "safetensors");
+      EXPECT_FALSE(name.empty());
     }
     DetectArchitecture(file);
     CardOf(file);
@@ -279,6 +279,7 @@ TEST(HostileSafetensors, HeadersThatLie) {
   refuse("{" + good, "not valid JSON");
   refuse("{" + good + "}}", "not valid JSON");
   refuse("{" + good + "," + good + "}", "twice");
+  refuse(R"({"":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "without a name");
   refuse(R"({"__metadata__":{},"__metadata__":{},)" + good + "}", "twice");
   refuse(R"({"__metadata__":{"k":"v","k":"w"},)" + good + "}", "twice");
   refuse(R"({"__metadata__":{"k":1},)" + good + "}", "a number");
@@ -315,6 +316,13 @@ TEST(HostileSafetensors, HeadersThatLie) {
   refuse(rank + R"(2],"data_offsets":[0,8]}})", "dimensions");
   ExpectRefused(MakeSafetensors(R"({"a":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}})", "\2"),
                 "boolean");
+}
+
+TEST(HostileFile, ASparseFileTakesNoMemory) {
+  const auto path = TemporaryFolder() / "huge.safetensors";
+  std::ofstream(path, std::ios::binary) << MakeSafetensors("{}", "");
+  std::filesystem::resize_file(path, uintmax_t{1} << 40);
+  EXPECT_THROW(ReadTensorFile(path), ModelError);
 }
 
 TEST(HostileFile, OtherContentAndGzipBombs) {

@@ -170,6 +170,35 @@ TEST(Predict, TestTimeAugmentationAveragesLogitsOfFlipsAndTurns) {
                            flip(AugmentedLogits(f, image, "flip")), 1e-5, 1e-6));
 }
 
+TEST(Predict, TransunetRouteZoomsSlicesOfTheArrayAsStored) {
+  // 232 -> 224: by rounding the last column falls outside (spec/rwkv_unet.md 16.2) and becomes 0, so
+  // this network calls it background.
+  OrientedVolume volume;
+  volume.size = {232, 40, 3};
+  volume.direction = {0, 0, 1, -1, 0, 0, 0, 1, 0};
+  volume.values.assign(232 * 40 * 3, 1.0f);
+  ModelCard card = Card(2);
+  card.preprocessing.resample = "transunet";
+  card.preprocessing.size = {20, 224};
+  std::vector<std::vector<int64_t>> shapes;
+  const LogitsFunction bright = [&](const at::Tensor& x) {
+    shapes.push_back(x.sizes().vec());
+    // The zoomed constant is 1 up to the last column, which is 0.
+    EXPECT_LT((x.narrow(3, 0, 223) - 1).abs().max().item<float>(), 1e-5);
+    EXPECT_EQ(x.select(3, 223).abs().max().item<float>(), 0);
+    return at::cat({at::full_like(x, 0.5), x}, 1);
+  };
+  PredictOptions options;
+  options.batch = 2;
+  const Prediction got = PredictVolume(bright, card, volume.View(), options, {});
+  EXPECT_EQ(shapes, (std::vector<std::vector<int64_t>>{{2, 1, 20, 224}, {1, 1, 20, 224}}));
+  for (int64_t row = 0; row < 120; ++row) {
+    for (int64_t column = 0; column < 232; ++column) {
+      ASSERT_EQ(got.labels[row * 232 + column], column < 231 ? 11 : 0) << row << " " << column;
+    }
+  }
+}
+
 TEST(Predict, MisfitsAreModelErrors) {
   const OrientedVolume volume = RandomVolume({4, 4, 4});
   const Asymmetric network(1, 3);

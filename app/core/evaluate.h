@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "app/base/progress.h"
+#include "io/volume.h"
+#include "models/metrics/aggregate.h"
+#include "models/metrics/protocols.h"
+#include "models/metrics/statistics.h"
+
+namespace avocet::core {
+
+// Scores predictions against references: `avocet evaluate`.
+struct EvaluateOptions {
+  std::filesystem::path prediction;   // a file, or a folder whose files are paired by name
+  std::filesystem::path reference;    // the same kind
+  std::filesystem::path compare;      // "" or a second set of predictions, compared case by case
+  std::string task = "segmentation";  // or "image-quality"
+  std::vector<std::string> protocols{"default"};  // models/metrics/protocols.h
+  double nsd_tolerance_mm = 1;
+  double worst_case_mm = 0;           // 0 = image diagonal
+  std::filesystem::path label_names;  // "" = CASE.labels.json beside a prediction, if there is one
+  std::vector<int> labels;            // only these; empty = named ones and all that occur
+  int dims = 0;                       // 0 = 2 for images of one slice, otherwise 3
+  double data_range = 0;              // image-quality: 0 = maximum - minimum of the reference
+  // Two grids are the same when no voxel corner moves by more than this share of the smallest voxel
+  // side.
+  double geometry_tolerance = 0.01;
+  int resamples = 2000;  // bootstrap, with `compare`
+  uint64_t seed = 1234;
+  int threads = 0;                  // 0 = all
+  std::filesystem::path csv, json;  // "" = not written
+
+  std::string Check() const;
+};
+
+struct EvaluatedCase {
+  std::string name;
+  std::filesystem::path prediction, reference;
+  std::string error;  // "" when it was scored
+  std::array<int64_t, 3> size{0, 0, 0};
+  std::array<double, 3> spacing_mm{1, 1, 1};
+  int dims = 3;
+  std::vector<metrics::ClassScores> classes;  // in the order of EvaluateResult::classes
+};
+
+struct EvaluatedClass {
+  int label = 0;
+  std::string name;  // "label 3" when it has none
+};
+
+struct EvaluatedSet {
+  std::vector<EvaluatedCase> cases;
+  std::vector<std::string> unpaired_predictions, unpaired_references;  // file names
+  int failed = 0;
+  // [protocol][class][column], over the cases that were scored.
+  std::vector<std::vector<std::vector<metrics::ClassSummary>>> summaries;
+  // [protocol][column]: mean over cases for each class, then over classes.
+  std::vector<std::vector<metrics::Aggregate>> overall;
+};
+
+// One metric of one class (or of the mean over classes), set `compare` (b) against `prediction`
+// (a).
+struct PairedComparison {
+  std::string protocol, column, class_name;
+  int64_t n = 0;  // cases in which both have a value
+  double mean_a = 0, mean_b = 0;
+  double difference = 0;       // mean of b - a
+  metrics::Interval interval;  // bootstrap percentile interval of it, 95 %
+  metrics::WilcoxonResult wilcoxon;
+  bool higher_is_better = true;
+};
+
+struct EvaluateResult {
+  std::string task;
+  std::string prediction_name, compare_name;  // last parts of the paths
+  std::vector<metrics::Protocol> protocols;
+  std::vector<EvaluatedClass> classes;
+  EvaluatedSet set;
+  EvaluatedSet compared;  // empty without `compare`
+  std::vector<PairedComparison> comparisons;
+  int resamples = 0;
+  uint64_t seed = 0;
+};
+
+// One bad case does not stop the others; if there is but one case, its error is thrown. Writes the
+// files that `options` name. Throws OptionError, IoError, Cancelled.
+EvaluateResult RunEvaluate(const EvaluateOptions& options, Progress& progress);
+
+// Throws IoError that says in which of size, spacing, origin and direction the grids differ, and by
+// how many millimetres, unless they are the same within the tolerance (see EvaluateOptions).
+void RequireSameGrid(const io::Geometry& prediction, const io::Geometry& reference,
+                     double tolerance, const std::string& prediction_name,
+                     const std::string& reference_name);
+
+}  // namespace avocet::core
