@@ -36,9 +36,8 @@ double MapCoordinate(double x, int64_t n, ZoomBoundary boundary) {
   switch (boundary) {
     case ZoomBoundary::kConstant:
     case ZoomBoundary::kGridConstant:
+    case ZoomBoundary::kNearest:  // the taps are clamped, not the coordinate
       return x;
-    case ZoomBoundary::kNearest:
-      return x < 0 ? 0 : last;
     case ZoomBoundary::kMirror: {
       if (n <= 1) return 0;
       const double period = 2 * last;
@@ -217,7 +216,9 @@ void ApplyAxis(const In* in, int64_t outer, int64_t inner, const AxisPlan& plan,
       from[c] = o * plan.n_in * inner + i;
       to[c] = o * plan.n_out * inner + i;
     }
-    const bool side_by_side = from[lanes - 1] - from[0] == lanes - 1;
+    // Not told by `from` alone: lines of one sample lie side by side only until they are zoomed.
+    const bool side_by_side =
+        from[lanes - 1] - from[0] == lanes - 1 && to[lanes - 1] - to[0] == lanes - 1;
     if (lanes < kLanes) std::fill(line.begin(), line.end(), 0.0);
     for (int64_t x = 0; x < plan.n_in; ++x) {
       double* s = line.data() + (x + plan.pad) * kLanes;

