@@ -28,8 +28,8 @@ void PrintResult(const core::TrainResult& r) {
   std::printf("%s after %d epochs, %.1f min, %.1f slices/s\n",
               r.finished ? "finished" : "stopped (continue with --resume)", r.epochs_done,
               r.seconds / 60, r.slices_per_second);
-  std::printf("cases: %d training, %d validation, %d left out\n", r.training_cases,
-              r.validation_cases, r.skipped_cases);
+  std::printf("cases: %d training (%lld slices), %d validation, %d left out\n", r.training_cases,
+              static_cast<long long>(r.slices), r.validation_cases, r.skipped_cases);
   if (r.best_epoch > 0) {
     std::printf("best validation Dice %.4f in epoch %d", r.best_dice, r.best_epoch);
     for (const auto& [name, dice] : r.best_class_dice) std::printf(", %s %.4f", name.c_str(), dice);

@@ -209,6 +209,7 @@ TrainResult TrainOnFolder(const TrainOptions& options, Progress& progress) {
   result.finished = trained.finished;
   result.training_cases = static_cast<int>(training.size());
   result.validation_cases = static_cast<int>(validation.size());
+  result.slices = trained.slices;
   result.slices_per_second = trained.slices_per_second;
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;

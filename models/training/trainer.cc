@@ -103,6 +103,7 @@ class Training {
     result.best_dice = state_.best_dice;
     result.best_epoch = state_.best_epoch;
     result.finished = finished;
+    result.slices = dataset_.slices();
     result.slices_per_second = step_seconds_ > 0 ? slices_done_ / step_seconds_ : 0;
     return result;
   }

@@ -62,6 +62,7 @@ struct TrainerResult {
   double best_dice = -1;            // -1 without validation
   int64_t best_epoch = 0;
   bool finished = false;
+  int64_t slices = 0;            // in the training cases
   double slices_per_second = 0;  // of training steps in this call
 };
 

@@ -72,7 +72,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, DepthwiseConvTest,
                          testing::Values(Case{2, 16, 7, 9, 5, 1, 2}, Case{1, 24, 12, 20, 9, 1, 4},
                                          Case{2, 40, 16, 18, 5, 2, 2}, Case{1, 9, 5, 6, 5, 2, 2},
                                          Case{2, 17, 11, 8, 3, 1, 1}, Case{1, 33, 9, 9, 7, 2, 3},
-                                         Case{1, 16, 3, 40, 3, 2, 0}, Case{1, 8, 1, 1, 5, 1, 2}));
+                                         Case{1, 16, 3, 40, 3, 2, 0}, Case{1, 8, 1, 1, 5, 1, 2},
+                                         Case{2, 3, 10, 13, 5, 1, 2}));
 
 TEST(DepthwiseConv, RefusesWhatItCannotDo) {
   const at::Tensor x = at::ones({1, 16, 8, 8}), w = at::ones({16, 1, 5, 5});
