@@ -87,8 +87,8 @@ bool DepthwiseConvSupports(const at::Tensor& x, const at::Tensor& weight, int64_
   const int64_t k = weight.size(2);
   return weight.scalar_type() == at::kFloat && weight.size(0) == x.size(1) && weight.size(1) == 1 &&
          weight.size(3) == k && (k == 3 || k == 5 || k == 7 || k == 9) &&
-         (stride == 1 || stride == 2) && padding >= 0 && padding < k && x.size(1) >= 8 &&
-         x.numel() > 0 && x.size(2) + 2 * padding >= k && x.size(3) + 2 * padding >= k;
+         (stride == 1 || stride == 2) && padding >= 0 && padding < k && x.numel() > 0 &&
+         x.size(2) + 2 * padding >= k && x.size(3) + 2 * padding >= k;
 }
 
 at::Tensor DepthwiseConv(const at::Tensor& x, const at::Tensor& weight, int64_t stride,

@@ -11,8 +11,8 @@ namespace {
 constexpr double kPi = 3.14159265358979323846;
 constexpr double kPolyPower = 0.9;
 constexpr double kAcdcFloor = 1e-6;
-constexpr std::array<const char*, 7> kNames = {"cosine",           "poly",          "constant",
-                                               "cosine-epoch",     "acdc-official", "acdc-release",
+constexpr std::array<const char*, 7> kNames = {"cosine",          "poly",          "constant",
+                                               "cosine-epoch",    "acdc-official", "acdc-release",
                                                "synapse-official"};
 
 double HalfCosine(double fraction) { return 0.5 * (1 + std::cos(kPi * fraction)); }
@@ -39,7 +39,8 @@ double PerIterationCosine(double base, double floor, int64_t period, int64_t ste
 }  // namespace
 
 bool ScheduleOptions::IsKnown(const std::string& name) {
-  return std::any_of(kNames.begin(), kNames.end(), [&](const char* known) { return name == known; });
+  return std::any_of(kNames.begin(), kNames.end(),
+                     [&](const char* known) { return name == known; });
 }
 
 std::string ScheduleOptions::Check() const {
