@@ -253,8 +253,8 @@ TEST_F(CliSegment, BadModels) {
 
 TEST_F(CliSegment, BadOutputs) {
   ExpectRefusal(Segment(image_, model_, image_), ExitCode::kOption, {"overwrite", "image.nii.gz"});
-  ExpectRefusal(Segment(image_, model_, out_ / "mask.jpg"), ExitCode::kOption,
-                {"mask.jpg", ".nii.gz"});
+  ExpectRefusal(Segment(image_, model_, out_ / "mask.txt"), ExitCode::kOption,
+                {"mask.txt", ".nii.gz"});
   ExpectRefusal(Segment(image_, model_, folder_ / "nowhere/mask.nii.gz"), ExitCode::kIo,
                 {"nowhere"});
   // A file where a folder is due fails for root, too.

@@ -251,8 +251,8 @@ TEST(Segment, MisfitsAreRefusedWithASentence) {
   options = with_model(good);
   options.output = folder / "image.nii.gz";
   expect(options, ExitCode::kOption, "overwrite");
-  options.output = folder / "mask.png";
-  expect(options, ExitCode::kOption, "mask.png");
+  options.output = folder / "mask.txt";
+  expect(options, ExitCode::kOption, "mask.txt");
   options.output = folder / "nowhere/mask.nii.gz";
   expect(options, ExitCode::kIo, "nowhere");
   options = with_model(good);
