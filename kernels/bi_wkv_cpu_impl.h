@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "kernels/bi_wkv_cpu.h"
@@ -57,8 +58,9 @@ Vector<T>* Scratch(int64_t rows) {
   static thread_local std::vector<char> buffer;
   const size_t bytes = rows * sizeof(Vector<T>) + 128;
   if (buffer.size() < bytes) buffer.resize(bytes);
-  const auto address = reinterpret_cast<uintptr_t>(buffer.data());
-  return reinterpret_cast<Vector<T>*>((address + 127) & ~uintptr_t{127});
+  void* start = buffer.data();
+  size_t space = buffer.size();
+  return static_cast<Vector<T>*>(std::align(128, rows * sizeof(Vector<T>), start, space));
 }
 
 template <typename T, typename Args>
@@ -504,8 +506,9 @@ void BackwardOfficial(const WkvBackwardArgs<T>& a, const Block<T, WkvBackwardArg
   const W maximum = Convert<double, T>(MaximumOverTokens<T>(b.k, n));
   const Rows<T> g{a.g + b.offset, a.channels, b.count};
   std::vector<char> storage(n * sizeof(Token) + 128);
-  auto* tokens = reinterpret_cast<Token*>((reinterpret_cast<uintptr_t>(storage.data()) + 127) &
-                                          ~uintptr_t{127});
+  void* start = storage.data();
+  size_t space = storage.size();
+  auto* tokens = static_cast<Token*>(std::align(128, n * sizeof(Token), start, space));
   W gw{}, gu{};
   W past_g{}, past_h{};
   OfficialOutputs<true, T>(a, b, oc, maximum,

@@ -58,7 +58,8 @@ class DepthwiseFunction : public torch::autograd::Function<DepthwiseFunction> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor x = saved[0].contiguous(kChannelsLast), weight = saved[1];
+    const at::Tensor x = saved[0].contiguous(kChannelsLast);
+    const at::Tensor& weight = saved[1];
     const at::Tensor gy = gradients[0].to(x.scalar_type()).contiguous(kChannelsLast);
     const at::Tensor packed = PackWeight(weight);
     DepthwiseArgs a = Arguments(x, packed, weight.size(2), context->saved_data["stride"].toInt(),

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 namespace avocet::cli {
@@ -27,7 +28,7 @@ size_t TerminalWidth() {
 
 std::string Duration(double seconds) {
   char text[32];
-  const long s = static_cast<long>(seconds + 0.5);
+  const long s = std::lround(seconds);
   if (s < 60) {
     std::snprintf(text, sizeof text, "%lds", s);
   } else if (s < 3600) {

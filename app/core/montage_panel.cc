@@ -152,8 +152,9 @@ void DrawGreyAndFill(cairo_t* cairo, const MontageCase& item, const Sampler& sam
       double colour[3] = {0, 0, 0};
       double covered = 0;
       for (int s = 0; s < kSamples * kSamples; ++s) {
-        const double px = x + (s % kSamples + 0.5) / kSamples;
-        const double py = y + (s / kSamples + 0.5) / kSamples;
+        const int row = s / kSamples, column = s % kSamples;
+        const double px = x + (column + 0.5) / kSamples;
+        const double py = y + (row + 0.5) / kSamples;
         for (size_t c = 1; c < labels.size(); ++c) {
           if (sampler.Mask(item.prediction, labels[c].value, px, py) < 1e-3) continue;
           if (Advantage(sampler, item.prediction, labels, c, px, py) <= 0) continue;

@@ -43,17 +43,16 @@ struct Model {
   at::Device device{at::kCPU};
 };
 
-models::ModelCard CardOf(const models::TensorFile& file, const fs::path& path) {
+models::ModelCard SegmentationCard(const models::TensorFile& file, const fs::path& path) {
   const std::string name = "model '" + path.string() + "'";
-  const auto text = file.metadata.find("avocet");
-  if (text == file.metadata.end()) {
+  models::ModelCard card = models::CardOf(file);
+  if (card.empty()) {
     throw ModelError(name +
                      " has no model card, so its classes and preprocessing are unknown; add "
                      "them with 'avocet model convert " +
                      path.filename().string() +
                      " OUT.safetensors --labels ...' or '--preset synapse'");
   }
-  models::ModelCard card = models::ModelCardFromJson(text->second);
   if (card.task != "segmentation") {
     throw ModelError(name + " is made for " + (card.task.empty() ? "an unnamed task" : card.task) +
                      ", not for segmentation; give a segmentation model");
@@ -76,7 +75,7 @@ Model LoadModel(const SegmentOptions& options, const at::Device& device) {
   model.path = FindModel(options.model);
   model.device = device;
   const models::TensorFile file = models::ReadTensorFile(model.path);
-  model.card = CardOf(file, model.path);
+  model.card = SegmentationCard(file, model.path);
   const std::string wkv = options.wkv.empty() ? model.card.wkv : options.wkv;
   model.card.wkv = wkv;
   models::LoadOptions load;

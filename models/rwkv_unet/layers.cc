@@ -82,6 +82,7 @@ at::Tensor RwkvUnetLayers::QShift(const at::Tensor& x) {
                             bounds[4] - bounds[3]};
   const std::vector<at::Tensor> groups = at::split_with_sizes(x, sizes, 3);
   std::vector<at::Tensor> parts;
+  parts.reserve(4);
   for (int n = 0; n < 4; ++n) {
     parts.push_back(at::constant_pad_nd(groups[n], pads[n], 0));
   }
