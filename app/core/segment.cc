@@ -76,6 +76,16 @@ Model LoadModel(const SegmentOptions& options, const at::Device& device) {
   model.device = device;
   const models::TensorFile file = models::ReadTensorFile(model.path);
   model.card = SegmentationCard(file, model.path);
+  // Mirrored or turned slices that a network never saw only blur its answer.
+  const auto rank = [](const std::string& tta) {
+    return tta == "flip-rot" ? 2 : tta == "flip" ? 1 : 0;
+  };
+  if (!model.card.tta.empty() && rank(options.tta) > rank(model.card.tta) && !options.force) {
+    throw OptionError("--tta " + options.tta + " does not suit model '" + model.path.string() +
+                      "', whose training saw no slices " +
+                      (rank(model.card.tta) == 0 ? "mirrored" : "turned") +
+                      " in this way: it would lower the accuracy; leave --tta out, or add --force");
+  }
   const std::string wkv = options.wkv.empty() ? model.card.wkv : options.wkv;
   model.card.wkv = wkv;
   models::LoadOptions load;

@@ -90,6 +90,12 @@ models::ModelCard CardOf(const TrainOptions& o, const MsdDataset& dataset) {
   card.preprocessing.resample = o.pixel_mm > 0 ? "spacing" : "native";
   if (o.pixel_mm > 0) card.preprocessing.pixel_mm = o.pixel_mm;
   card.preprocessing.context = o.context;
+  const models::AugmentationRecipe recipe = RecipeOf(o);
+  if (recipe.official_rot_flip > 0) {
+    card.tta = "flip-rot";
+  } else {
+    card.tta = recipe.flip_cols_chance > 0 ? "flip" : "none";
+  }
   return card;
 }
 

@@ -24,7 +24,8 @@ double SynapseOfficial(const ScheduleOptions& o, int64_t step) {
   const double total = static_cast<double>(o.TotalSteps());
   double rate = o.base * std::pow(1 - (step - 1) / total, kPolyPower);
   if (step % o.steps_per_epoch == 0) {
-    const double epoch = static_cast<double>(step / o.steps_per_epoch);
+    const int64_t finished = step / o.steps_per_epoch;
+    const auto epoch = static_cast<double>(finished);
     const double epochs = static_cast<double>(o.epochs);
     rate *= HalfCosine(epoch / epochs) / HalfCosine((epoch - 1) / epochs);
   }
@@ -63,7 +64,8 @@ double LearningRate(const ScheduleOptions& o, int64_t step) {
   }
   if (o.name == "acdc-release") return PerIterationCosine(o.base, 0, o.epochs, step);
   if (o.name == "cosine-epoch") {
-    return o.base * HalfCosine(static_cast<double>(step / o.steps_per_epoch) / o.epochs);
+    const int64_t finished = step / o.steps_per_epoch;
+    return o.base * HalfCosine(static_cast<double>(finished) / o.epochs);
   }
 
   if (step < o.warmup_steps) return o.base * static_cast<double>(step + 1) / o.warmup_steps;

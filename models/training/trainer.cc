@@ -176,7 +176,7 @@ class Training {
       step_seconds_ += seconds;
       char buffer[120];
       std::snprintf(buffer, sizeof buffer, "epoch %lld/%lld, step %lld/%lld, loss %.4f",
-                    static_cast<long long>(state_.epoch + 1),
+                    static_cast<long long>(state_.epoch) + 1,
                     static_cast<long long>(options_.epochs),
                     static_cast<long long>(state_.step_in_epoch),
                     static_cast<long long>(schedule_.steps_per_epoch),
