@@ -25,11 +25,6 @@ std::optional<Foreign> RecogniseForeign(const std::vector<std::byte>& head) {
   const auto begins = [&](std::string_view magic) { return text.substr(0, magic.size()) == magic; };
   constexpr const char* kConvert = "convert it to NIfTI (.nii.gz), for example with 3D Slicer";
   constexpr const char* kPicture = "pictures have no voxel size; give a NIfTI volume (.nii.gz)";
-  if (begins("NRRD0")) return Foreign{"an NRRD file", kConvert};
-  if (text.substr(0, 512).find("ObjectType") != text.npos ||
-      (begins("NDims") && text.find("ElementType") != text.npos)) {
-    return Foreign{"a MetaImage (.mha or .mhd)", kConvert};
-  }
   // DICOM, or old DICOM without a preamble: its first element is (0008,0005), (0008,0008) or so.
   const bool bare_dicom = text.size() > 12 && begins(std::string_view("\x08\0", 2)) &&
                           text[2] >= 0 && text[2] <= 0x18 && text[3] == 0;

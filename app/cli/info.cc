@@ -14,6 +14,7 @@ namespace {
 struct Options {
   std::vector<std::string> files;
   bool json = false;
+  bool header = false;
 };
 
 std::string Number(double value) {
@@ -38,7 +39,7 @@ void Row(const char* label, const std::string& text) {
   std::printf("  %-12s %s\n", label, text.c_str());
 }
 
-void Print(const core::InfoItem& item) {
+void Print(const core::InfoItem& item, bool header) {
   const core::VolumeInfo& info = item.info;
   const io::Geometry& g = info.geometry;
   std::printf("%s\n", item.path.c_str());
@@ -64,6 +65,10 @@ void Print(const core::InfoItem& item) {
   if (info.sform_code >= 0) Row("sform code", CodeText(info.sform_code));
   if (!info.modality.empty()) Row("modality", info.modality);
   for (const auto& note : info.notes) Row("note", note);
+  if (!header) return;
+  for (const auto& [name, value] : info.header) {
+    std::printf("  header       %s: %s\n", name.c_str(), value.c_str());
+  }
 }
 
 }  // namespace
@@ -72,7 +77,9 @@ void AddInfo(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("info", "Size, spacing, orientation, type and values of image files");
-  command->add_option("files", options->files, "NIfTI or ANALYZE files")->required();
+  command->add_option("files", options->files, "Image files: NIfTI, NRRD, MetaImage, ...")
+      ->required();
+  command->add_flag("--header", options->header, "Every field of the header too (JSON has them)");
   command->add_flag("--json", options->json,
                     "Print JSON: an object, or an array for several files");
   command->callback([options, &action] {
@@ -89,7 +96,7 @@ void AddInfo(CLI::App& app, Action& action) {
           std::fprintf(stderr, "avocet: error: %s\n", item.error.c_str());
         } else if (!options->json) {
           if (!first) std::printf("\n");
-          Print(item);
+          Print(item, options->header);
           first = false;
         }
       }

@@ -61,6 +61,8 @@ int main(int argc, char** argv) {
   avocet::cli::AddInfo(app, action);
   avocet::cli::AddSegment(app, action);
   avocet::cli::AddEvaluate(app, action);
+  avocet::cli::AddConvert(app, action);
+  avocet::cli::AddForward(app, action);
   avocet::cli::AddTrain(app, action);
   avocet::cli::AddModel(app, action);
   avocet::cli::AddForward(app, action);
