@@ -13,6 +13,7 @@ namespace fs = std::filesystem;
 const std::vector<const Format*>& Formats() {
   static const std::vector<const Format*> formats = {
       &NiftiFormat(),
+      &DicomFormat(),
   };
   return formats;
 }
