@@ -13,6 +13,8 @@ namespace fs = std::filesystem;
 const std::vector<const Format*>& Formats() {
   static const std::vector<const Format*> formats = {
       &NiftiFormat(),
+      &NrrdFormat(),
+      &MetaImageFormat(),
       &DicomFormat(),
   };
   return formats;

@@ -26,11 +26,6 @@ std::optional<Foreign> RecogniseForeign(const std::vector<std::byte>& head) {
   const auto begins = [&](std::string_view magic) { return text.substr(0, magic.size()) == magic; };
   constexpr const char* kConvert = "convert it to NIfTI (.nii.gz), for example with 3D Slicer";
   constexpr const char* kPicture = "pictures have no voxel size; give a NIfTI volume (.nii.gz)";
-  if (begins("NRRD0")) return Foreign{"an NRRD file", kConvert};
-  if (text.substr(0, 512).find("ObjectType") != text.npos ||
-      (begins("NDims") && text.find("ElementType") != text.npos)) {
-    return Foreign{"a MetaImage (.mha or .mhd)", kConvert};
-  }
   // MGH: big-endian version 1, then four sizes and a type from 0 to 4.
   if (text.size() >= 284 && begins(std::string_view("\0\0\0\1", 4)) &&
       text.substr(20, 3) == std::string_view("\0\0\0", 3) && text[23] >= 0 && text[23] <= 4) {

@@ -15,6 +15,7 @@ struct Options {
   std::vector<std::string> files;
   bool json = false;
   core::InfoOptions info;
+  bool header = false;
 };
 
 std::string Number(double value) {
@@ -82,7 +83,7 @@ void PrintTree(const io::DicomTree& tree, bool show_patient) {
   for (const auto& skipped : tree.skipped) Row("skipped", skipped);
 }
 
-void Print(const core::InfoItem& item, bool show_patient) {
+void Print(const core::InfoItem& item, bool header, bool show_patient) {
   const core::VolumeInfo& info = item.info;
   const io::Geometry& g = info.geometry;
   std::printf("%s\n", item.path.c_str());
@@ -116,6 +117,10 @@ void Print(const core::InfoItem& item, bool show_patient) {
   if (info.sform_code >= 0) Row("sform code", CodeText(info.sform_code));
   if (!info.modality.empty()) Row("modality", info.modality);
   for (const auto& note : info.notes) Row("note", note);
+  if (!header) return;
+  for (const auto& [name, value] : info.header) {
+    std::printf("  header       %s: %s\n", name.c_str(), value.c_str());
+  }
 }
 
 }  // namespace
@@ -124,8 +129,11 @@ void AddInfo(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("info", "Size, spacing, orientation, type and values of image files");
-  command->add_option("files", options->files, "Image files, or folders with DICOM series")
+  command
+      ->add_option("files", options->files,
+                   "Image files (NIfTI, NRRD, MetaImage, DICOM, ...), or folders with DICOM series")
       ->required();
+  command->add_flag("--header", options->header, "Every field of the header too (JSON has them)");
   command->add_flag("--json", options->json,
                     "Print JSON: an object, or an array for several files");
   command->add_option("--series", options->info.series,
@@ -149,7 +157,7 @@ void AddInfo(CLI::App& app, Action& action) {
           std::fprintf(stderr, "avocet: error: %s\n", item.error.c_str());
         } else if (!options->json) {
           if (!first) std::printf("\n");
-          Print(item, options->info.show_patient);
+          Print(item, options->header, options->info.show_patient);
           first = false;
         }
       }

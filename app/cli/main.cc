@@ -63,6 +63,7 @@ int main(int argc, char** argv) {
   avocet::cli::AddDoctor(app, action);
   avocet::cli::AddModel(app, action);
   avocet::cli::AddInfo(app, action);
+  avocet::cli::AddConvert(app, action);
   avocet::cli::AddForward(app, action);
   avocet::cli::AddTrain(app, action);
 

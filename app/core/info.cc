@@ -74,8 +74,11 @@ void MeasureRange(const io::Volume& volume, VolumeInfo& info) {
 VolumeInfo Describe(const io::Volume& volume) {
   VolumeInfo info;
   info.format = volume.source ? volume.source->FormatName() : "unknown";
+  if (volume.source) {
+    info.big_endian = volume.source->big_endian();
+    info.header = volume.source->Fields();
+  }
   if (const auto* nifti = dynamic_cast<const io::NiftiSource*>(volume.source.get())) {
-    info.big_endian = nifti->big_endian();
     if (nifti->version() != io::NiftiSource::Version::kAnalyze) {
       info.qform_code = nifti->qform_code();
       info.sform_code = nifti->sform_code();
@@ -168,6 +171,17 @@ nlohmann::ordered_json ItemToJson(const InfoItem& item, const InfoOptions& optio
   json["sform_code"] = code(info.sform_code);
   json["modality"] = info.modality;
   json["notes"] = info.notes;
+  auto& header = json["header"] = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : info.header) {
+    // A name that comes twice keeps all its values.
+    if (header.contains(name)) {
+      auto& kept = header[name];
+      if (!kept.is_array()) kept = nlohmann::ordered_json::array({kept});
+      kept.push_back(value);
+    } else {
+      header[name] = value;
+    }
+  }
   return json;
 }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/base/progress.h"
@@ -14,7 +15,8 @@
 
 namespace avocet::core {
 
-// What `avocet info` tells of one file. It holds no text from the header, which may name a patient.
+// What `avocet info` tells of one file. It holds no free text from the header, which may name a
+// patient.
 struct VolumeInfo {
   std::string format;  // "NIfTI-1"
   bool big_endian = false;
@@ -32,6 +34,8 @@ struct VolumeInfo {
   int qform_code = -1;  // -1: the format has none
   int sform_code = -1;
   std::string modality;
+  // The header's own fields in its own words, free text left out.
+  std::vector<std::pair<std::string, std::string>> header;
   std::vector<std::string> notes;  // what is odd about the file
 };
 
