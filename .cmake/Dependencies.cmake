@@ -22,6 +22,17 @@ add_library(avocet_nifti_c INTERFACE)
 target_include_directories(avocet_nifti_c SYSTEM INTERFACE "${AVOCET_NIFTI_INCLUDE}")
 target_link_libraries(avocet_nifti_c INTERFACE "${AVOCET_NIFTI_LIBRARY}")
 
+# DICOM codecs: DCMTK's JPEG and JPEG-LS, OpenJPEG's JPEG 2000.
+find_path(AVOCET_DCMTK_INCLUDE NAMES dcmtk/dcmdata/dctk.h REQUIRED)
+pkg_check_modules(OPENJPEG REQUIRED IMPORTED_TARGET libopenjp2)
+add_library(avocet_dicom_codecs INTERFACE)
+target_include_directories(avocet_dicom_codecs SYSTEM INTERFACE "${AVOCET_DCMTK_INCLUDE}")
+foreach(module dcmjpeg dcmjpls dcmdata oflog ofstd)
+  find_library(AVOCET_DCMTK_${module} NAMES ${module} REQUIRED)
+  target_link_libraries(avocet_dicom_codecs INTERFACE "${AVOCET_DCMTK_${module}}")
+endforeach()
+target_link_libraries(avocet_dicom_codecs INTERFACE PkgConfig::OPENJPEG)
+
 # LibTorch. The wheel's own CMake package insists on a CUDA toolkit and links the GPU half; the CPU
 # half is named by hand, so that machines without the NVIDIA wheels build and run.
 if(NOT EXISTS "${AVOCET_TORCH_DIR}/lib/libtorch_cpu.so")

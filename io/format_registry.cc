@@ -15,6 +15,7 @@ const std::vector<const Format*>& Formats() {
       &NiftiFormat(),
       &NrrdFormat(),
       &MetaImageFormat(),
+      &DicomFormat(),
   };
   return formats;
 }
