@@ -219,6 +219,8 @@ SourceSeries ReadSourceSeries(const std::vector<fs::path>& files) {
   return series;
 }
 
+bool HasDicomPreamble(const fs::path& path) { return dcm::LooksLikeDicom(path); }
+
 std::vector<fs::path> ListDicomFiles(const fs::path& folder_or_file) {
   std::error_code error;
   if (fs::is_regular_file(folder_or_file, error)) return {folder_or_file};

@@ -46,6 +46,9 @@ struct SourceSeries {
 // orientations are mixed, or when two images lie at one position; each names a file.
 SourceSeries ReadSourceSeries(const std::vector<std::filesystem::path>& files);
 
+// True when the file begins like DICOM ("DICM" at byte 128).
+bool HasDicomPreamble(const std::filesystem::path& path);
+
 // The DICOM files directly in a folder, or the file itself; sorted by name.
 std::vector<std::filesystem::path> ListDicomFiles(const std::filesystem::path& folder_or_file);
 

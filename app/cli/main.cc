@@ -65,6 +65,8 @@ int main(int argc, char** argv) {
   avocet::cli::AddInfo(app, action);
   avocet::cli::AddForward(app, action);
   avocet::cli::AddTrain(app, action);
+  avocet::cli::AddExport(app, action);
+  avocet::cli::AddAnonymize(app, action);
 
   try {
     app.parse(argc, argv);
