@@ -68,6 +68,8 @@ int main(int argc, char** argv) {
   avocet::cli::AddForward(app, action);
   avocet::cli::AddDemo(app, action);
   avocet::cli::AddDoctor(app, action);
+  avocet::cli::AddExport(app, action);
+  avocet::cli::AddAnonymize(app, action);
 
   try {
     app.parse(argc, argv);
