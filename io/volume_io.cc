@@ -8,6 +8,7 @@
 #include "app/base/error.h"
 #include "io/array_volume.h"
 #include "io/byte_source.h"
+#include "io/dicom.h"
 #include "io/format.h"
 #include "io/nifti.h"
 
@@ -26,13 +27,6 @@ std::optional<Foreign> RecogniseForeign(const std::vector<std::byte>& head) {
   const auto begins = [&](std::string_view magic) { return text.substr(0, magic.size()) == magic; };
   constexpr const char* kConvert = "convert it to NIfTI (.nii.gz), for example with 3D Slicer";
   constexpr const char* kPicture = "pictures have no voxel size; give a NIfTI volume (.nii.gz)";
-  // DICOM, or old DICOM without a preamble: its first element is (0008,0005), (0008,0008) or so.
-  const bool bare_dicom = text.size() > 12 && begins(std::string_view("\x08\0", 2)) &&
-                          text[2] >= 0 && text[2] <= 0x18 && text[3] == 0;
-  if ((text.size() >= 132 && text.substr(128, 4) == "DICM") || bare_dicom) {
-    return Foreign{"a DICOM file",
-                   "convert the series to NIfTI (.nii.gz), for example with dcm2niix"};
-  }
   // MGH: big-endian version 1, then four sizes and a type from 0 to 4.
   if (text.size() >= 284 && begins(std::string_view("\0\0\0\1", 4)) &&
       text.substr(20, 3) == std::string_view("\0\0\0", 3) && text[23] >= 0 && text[23] <= 4) {
@@ -78,6 +72,20 @@ Volume ReadVolume(const fs::path& path) {
       LooksLikeText(head) ? "it holds text, not an image" : "it is not an image of a known format";
   throw IoError("cannot read '" + name + "': " + found +
                 "; give an image such as a NIfTI volume (.nii.gz)");
+}
+
+Volume ReadVolume(const fs::path& path, const ReadOptions& options) {
+  if (IsDicom(path)) {
+    SilentProgress silent;
+    Progress& progress = options.progress ? *options.progress : silent;
+    const DicomTree tree = ScanDicom(path, progress);
+    const DicomSeries& series = ChooseSeries(tree, options.series, path.string());
+    return ReadDicomSeries(series, {options.regularise}, progress);
+  }
+  if (!options.AreDefault()) {
+    throw IoError("'" + path.string() + "' is not DICOM: --series and --regularise do not apply");
+  }
+  return ReadVolume(path);
 }
 
 void WriteVolume(const Volume& volume, const fs::path& path) {

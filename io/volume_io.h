@@ -16,6 +16,19 @@ namespace avocet::io {
 // Volume::notes. Throws IoError (missing, unreadable, truncated, unsupported; names the file).
 Volume ReadVolume(const std::filesystem::path& path);
 
+// What only some formats need.
+struct ReadOptions {
+  std::string series;       // of DICOM: as in ChooseSeries (io/dicom.h)
+  bool regularise = false;  // of DICOM: DicomReadOptions::regularise
+  Progress* progress = nullptr;
+
+  bool AreDefault() const { return series.empty() && !regularise; }
+};
+
+// The same with options; a DICOM file, DICOMDIR or folder gives the series chosen. Throws IoError
+// also when options are given that the format has no use for; Cancelled.
+Volume ReadVolume(const std::filesystem::path& path, const ReadOptions& options);
+
 // Writes `volume` by the extension of `path` (.nii, .nii.gz, .hdr/.img, .nrrd, .mha, ...). The file
 // is written beside the target under a temporary name, flushed, and renamed; on any error nothing
 // is left behind and an existing target is untouched. If volume.source is a NIfTI header of a

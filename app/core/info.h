@@ -4,11 +4,13 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "app/base/progress.h"
+#include "io/dicom.h"
 #include "io/volume.h"
 
 namespace avocet::core {
@@ -40,14 +42,26 @@ struct VolumeInfo {
 struct InfoItem {
   std::filesystem::path path;
   std::string error;  // "" when it was read
+  bool has_info = false;
   VolumeInfo info;
+  // Of DICOM: what was found there. A folder with several series has this and no `info`.
+  std::shared_ptr<const io::DicomTree> dicom;
 };
 
-// Reads each file; one that cannot be read gets its error and the rest go on. Throws Cancelled.
+struct InfoOptions {
+  std::string series;         // which DICOM series to describe: as in io::ChooseSeries
+  bool regularise = false;    // as in io::DicomReadOptions
+  bool show_patient = false;  // names and numbers of patients in the JSON
+};
+
+// Reads each file, or DICOM folder; one that cannot be read gets its error and the rest go on.
+// Throws Cancelled.
+std::vector<InfoItem> DescribeVolumes(const std::vector<std::filesystem::path>& paths,
+                                      const InfoOptions& options, Progress& progress);
 std::vector<InfoItem> DescribeVolumes(const std::vector<std::filesystem::path>& paths,
                                       Progress& progress);
 
 // The same as JSON: an object for one file, an array for several.
-std::string ToJson(const std::vector<InfoItem>& items);
+std::string ToJson(const std::vector<InfoItem>& items, const InfoOptions& options = {});
 
 }  // namespace avocet::core
