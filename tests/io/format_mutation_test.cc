@@ -70,14 +70,17 @@ TEST_P(FormatMutation, EndsInAVolumeOrAnError) {
   } else {
     bytes = Slurp(test::TestData("io/" + file));
   }
-  std::mt19937 random(2026);
+  // In development: AVOCET_MUTATION_FACTOR=50 for longer runs (each with its own seed).
+  const char* factor_text = std::getenv("AVOCET_MUTATION_FACTOR");
+  const int factor = factor_text ? std::max(1, std::atoi(factor_text)) : 1;
+  std::mt19937 random(2025 + factor);
   const auto below = [&](size_t n) { return static_cast<size_t>(random() % n); };
   static constexpr const char* kWords[] = {"-1",          "0", "nan", "1e308",
                                            "99999999999", "(", "\n",  "="};
   static constexpr uint32_t kNumbers[] = {0,          1,          0x7fffffff, 0x80000000,
                                           0xffffffff, 0x7f800000, 0x7fc00000, 65536};
   Tally tally;
-  for (int round = 0; round < seed.rounds; ++round) {
+  for (int round = 0; round < seed.rounds * factor; ++round) {
     std::string damaged = bytes;
     for (size_t edit = below(3) + 1; edit > 0; --edit) {
       // Headers are hit oftener than voxels.
