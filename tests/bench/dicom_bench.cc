@@ -56,7 +56,8 @@ Image::Pointer ReadItk(const fs::path& folder) {
 int main(int argc, char** argv) {
   const fs::path folder = argc > 1 ? argv[1] : fs::temp_directory_path() / "avocet_dicom_bench";
   const int rounds = argc > 2 ? std::atoi(argv[2]) : 5;
-  if (!fs::exists(folder)) WriteSeries(folder);
+  const bool made = !fs::exists(folder);
+  if (made) WriteSeries(folder);
   double ours = 1e9, itk = 1e9;
   for (int round = 0; round < rounds; ++round) {
     auto start = std::chrono::steady_clock::now();
@@ -79,5 +80,6 @@ int main(int argc, char** argv) {
   }
   std::printf("CT 300 x 512 x 512, best of %d: Avocet %.3f s, ITK %.3f s, ratio %.2f\n", rounds,
               ours, itk, ours / itk);
+  if (made) fs::remove_all(folder);
   return 0;
 }
