@@ -51,7 +51,9 @@ void SwapHeader(nifti_2_header& h) {
 template <typename To, typename From>
 void CopyFields(To& to, const From& from) {
   const auto copy = [](auto& target, const auto& source) {
-    target = static_cast<std::remove_reference_t<decltype(target)>>(source);
+    // Header bytes are numbers, char included.
+    target = static_cast<std::remove_reference_t<decltype(target)>>(
+        source);  // NOLINT(bugprone-signed-char-misuse)
   };
   const auto copy_array = [&](auto& target, const auto& source) {
     for (size_t i = 0; i < std::size(target); ++i) copy(target[i], source[i]);

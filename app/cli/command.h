@@ -23,6 +23,8 @@ void AddForward(CLI::App& app, Action& action);
 void AddSegment(CLI::App& app, Action& action);
 void AddEvaluate(CLI::App& app, Action& action);
 void AddTrain(CLI::App& app, Action& action);
+void AddExport(CLI::App& app, Action& action);
+void AddAnonymize(CLI::App& app, Action& action);
 void AddDemo(CLI::App& app, Action& action);
 void AddDoctor(CLI::App& app, Action& action);
 

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/core/export.h"
+
+#include <cstdio>
+#include <memory>
+
+#include "app/cli/command.h"
+
+namespace avocet::cli {
+
+void AddExport(CLI::App& app, Action& action) {
+  auto options = std::make_shared<core::ExportOptions>();
+  CLI::App* command = app.add_subcommand(
+      "export", "Write a mask as DICOM SEG, RTSTRUCT, STL, OBJ, PLY or a volume");
+  command->add_option("mask", options->mask, "Mask file; DICOM SEG and RTSTRUCT too")->required();
+  command
+      ->add_option("-o,--output", options->output,
+                   "Output file: .dcm, .stl, .obj, .ply, or a volume's ending")
+      ->required();
+  command->add_option("--source-series", options->source_series,
+                      "Folder of the DICOM images that the mask belongs to (for .dcm)");
+  command
+      ->add_option("--labels,--label-names", options->labels,
+                   "JSON with label names (dataset.json, or what 'segment' writes beside a mask)")
+      ->check(CLI::ExistingFile);
+  command->add_option("--values", options->values, "Only these label values, with commas")
+      ->delimiter(',');
+  command->add_flag("--rtstruct", options->rtstruct, "Contours (RTSTRUCT) instead of DICOM SEG");
+  command->add_flag("--omit-empty-frames", options->omit_empty_frames,
+                    "DICOM SEG without the frames that hold no voxel");
+  command
+      ->add_option("--algorithm-type", options->algorithm_type,
+                   "How the mask was made: AUTOMATIC, SEMIAUTOMATIC or MANUAL")
+      ->capture_default_str();
+  command->add_option("--algorithm-name", options->algorithm_name, "What made it")
+      ->capture_default_str();
+  command->add_option("--description", options->description, "Series description")
+      ->capture_default_str();
+  command->add_option("--smooth", options->smoothing, "Smoothing rounds of surfaces, 0 = none")
+      ->capture_default_str();
+  command->callback([options, &action] {
+    action = [options](Progress& progress) {
+      const core::ExportResult result = core::RunExport(*options, progress);
+      for (const auto& note : result.notes) progress.Warn(note);
+      for (const auto& file : result.files) std::printf("%s\n", file.c_str());
+      std::printf("  %s\n", result.summary.c_str());
+      return ExitCode::kOk;
+    };
+  });
+}
+
+}  // namespace avocet::cli

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/core/export.h"
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <set>
+
+#include "app/base/error.h"
+#include "app/core/label_names.h"
+#include "io/dicom_seg.h"
+#include "io/dicom_source_series.h"
+#include "io/rtstruct.h"
+#include "io/segment_codes.h"
+#include "io/surface.h"
+#include "io/volume_io.h"
+
+namespace avocet::core {
+namespace fs = std::filesystem;
+namespace {
+
+bool IsDicomName(const fs::path& path) {
+  std::string extension = path.extension().string();
+  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return extension == ".dcm";
+}
+
+// What a mask file holds: label volumes (more than one where segments overlap) and what is known of
+// each value.
+struct Masks {
+  std::vector<io::Volume> volumes;
+  std::map<int, std::string> names;
+  std::map<int, io::Segment> segments;
+  std::vector<std::string> notes;
+};
+
+Masks ReadMasks(const ExportOptions& options) {
+  Masks masks;
+  const bool seg = io::IsDicomSeg(options.mask);
+  const bool rtstruct = !seg && io::IsRtStruct(options.mask);
+  if (seg || rtstruct) {
+    io::SourceSeries source;
+    const bool has_source = !options.source_series.empty();
+    if (has_source) source = io::ReadSourceSeries(io::ListDicomFiles(options.source_series));
+    if (seg) {
+      io::SegReadResult read =
+          io::ReadDicomSeg(options.mask, has_source && source.regular ? &source : nullptr);
+      masks.volumes = std::move(read.volumes);
+      masks.notes = std::move(read.notes);
+      for (const io::Segment& segment : read.segments) {
+        masks.segments[segment.number] = segment;
+        masks.names[segment.number] = segment.label;
+      }
+    } else {
+      if (!has_source)
+        throw OptionError("'" + options.mask.string() +
+                          "' is an RT structure set, which has no voxels of its own; give its "
+                          "images with --source-series");
+      if (!source.regular)
+        throw IoError(options.source_series.string() +
+                      " is not evenly spaced; contours cannot be filled on it");
+      const io::RtStruct structures = io::ReadRtStruct(options.mask);
+      io::RtMask filled = io::RasterizeRois(structures, source.geometry);
+      masks.volumes = std::move(filled.volumes);
+      masks.notes = structures.notes;
+      masks.notes.insert(masks.notes.end(), filled.notes.begin(), filled.notes.end());
+      for (size_t i = 0; i < structures.rois.size(); ++i) {
+        const int value = static_cast<int>(i) + 1;
+        masks.names[value] = structures.rois[i].name;
+        if (structures.rois[i].has_rgb) {
+          io::Segment& segment = masks.segments[value];
+          segment.rgb = structures.rois[i].rgb;
+          segment.has_rgb = true;
+        }
+      }
+    }
+  } else {
+    masks.volumes.push_back(io::ReadVolume(options.mask));
+    masks.notes = masks.volumes[0].notes;
+  }
+  if (!options.labels.empty())
+    for (const auto& [value, name] : ReadLabelNames(options.labels)) masks.names[value] = name;
+  return masks;
+}
+
+std::set<int> ValuesOf(const std::vector<uint16_t>& labels) {
+  std::vector<bool> seen(65536);
+  for (const uint16_t label : labels) seen[label] = true;
+  std::set<int> values;
+  for (int value = 1; value < 65536; ++value)
+    if (seen[static_cast<size_t>(value)]) values.insert(value);
+  return values;
+}
+
+// Keeps `options.values` only; returns the values that are left.
+std::set<int> Choose(io::Volume& mask, const ExportOptions& options, const std::string& name) {
+  std::vector<uint16_t> labels = mask.ToLabels(name);
+  if (options.values.empty()) return ValuesOf(labels);
+  const std::set<int> wanted(options.values.begin(), options.values.end());
+  io::Volume chosen = io::ZerosLike(mask, io::VoxelType::kUInt16);
+  for (size_t i = 0; i < labels.size(); ++i)
+    chosen.As<uint16_t>()[i] = wanted.count(labels[i]) ? labels[i] : uint16_t{0};
+  labels.assign(chosen.As<uint16_t>(), chosen.As<uint16_t>() + labels.size());
+  mask = std::move(chosen);
+  return ValuesOf(labels);
+}
+
+// OUT, OUT_2, OUT_3: label volumes that could not share one file.
+fs::path Numbered(const fs::path& path, size_t number) {
+  if (number == 0) return path;
+  const std::string name = path.filename().string();
+  const std::string stem = io::HasVolumeExtension(path) ? io::StemOf(path) : path.stem().string();
+  return path.parent_path() / (stem + "_" + std::to_string(number + 1) + name.substr(stem.size()));
+}
+
+std::string NameOf(const Masks& masks, int value) {
+  const auto found = masks.names.find(value);
+  return found == masks.names.end() || found->second.empty() ? "Label " + std::to_string(value)
+                                                             : found->second;
+}
+
+void ExportDicom(Masks& masks, const ExportOptions& options, ExportResult& result,
+                 Progress& progress) {
+  const auto files = io::ListDicomFiles(options.source_series);
+  for (size_t i = 0; i < masks.volumes.size(); ++i) {
+    const std::set<int> values = Choose(masks.volumes[i], options, options.mask.string());
+    const fs::path path = Numbered(options.output, i);
+    UpdateOrThrow(progress, static_cast<double>(i) / static_cast<double>(masks.volumes.size()),
+                  path.string());
+    if (options.rtstruct) {
+      io::RtWriteOptions write;
+      write.series_description = options.description;
+      write.algorithm_type = options.algorithm_type;
+      for (const int value : values) {
+        write.names[value] = NameOf(masks, value);
+        const auto segment = masks.segments.find(value);
+        if (segment != masks.segments.end() && segment->second.has_rgb)
+          write.colours[value] = segment->second.rgb;
+      }
+      const auto written = io::WriteRtStruct(masks.volumes[i], files, path, write);
+      result.notes.insert(result.notes.end(), written.notes.begin(), written.notes.end());
+      result.summary = "RTSTRUCT, " + std::to_string(written.rois) + " ROIs, " +
+                       std::to_string(written.contours) + " contours";
+    } else {
+      io::SegWriteOptions write;
+      write.series_description = options.description;
+      write.algorithm_type = options.algorithm_type;
+      write.algorithm_name = options.algorithm_name;
+      write.omit_empty_frames = options.omit_empty_frames;
+      for (const int value : values) {
+        io::SegmentToWrite entry;
+        entry.value = value;
+        const auto known = masks.segments.find(value);
+        if (known != masks.segments.end()) entry.segment = known->second;
+        entry.segment.label = NameOf(masks, value);
+        write.segments.push_back(entry);
+      }
+      const auto written = io::WriteDicomSeg(masks.volumes[i], files, path, write);
+      result.notes.insert(result.notes.end(), written.notes.begin(), written.notes.end());
+      result.summary = "DICOM SEG, " + std::to_string(values.size()) + " segments, " +
+                       std::to_string(written.frames) + " frames";
+    }
+    result.files.push_back(path);
+  }
+}
+
+void ExportSurfaces(Masks& masks, const ExportOptions& options, ExportResult& result,
+                    Progress& progress) {
+  std::vector<io::Surface> surfaces;
+  size_t triangles = 0;
+  for (io::Volume& volume : masks.volumes) {
+    const std::set<int> values = Choose(volume, options, options.mask.string());
+    double done = 0;
+    for (const int value : values) {
+      const std::string name = NameOf(masks, value);
+      UpdateOrThrow(progress, done++ / static_cast<double>(values.size()), "surface of " + name);
+      io::SurfaceOptions surface_options;
+      surface_options.smoothing = options.smoothing;
+      io::Surface surface = io::SurfaceOfLabel(volume, value, surface_options);
+      surface.name = name;
+      const auto segment = masks.segments.find(value);
+      surface.rgb = segment != masks.segments.end() && segment->second.has_rgb
+                        ? segment->second.rgb
+                        : io::MeaningOfLabel(name, value).rgb;
+      triangles += surface.triangles.size();
+      surfaces.push_back(std::move(surface));
+    }
+  }
+  io::WriteSurfaces(surfaces, options.output);
+  result.files.push_back(options.output);
+  result.summary = std::to_string(surfaces.size()) + " surfaces, " + std::to_string(triangles) +
+                   " triangles, LPS mm";
+}
+
+void ExportVolumes(Masks& masks, const ExportOptions& options, ExportResult& result) {
+  for (size_t i = 0; i < masks.volumes.size(); ++i) {
+    Choose(masks.volumes[i], options, options.mask.string());
+    const fs::path path = Numbered(options.output, i);
+    io::WriteVolume(masks.volumes[i], path);
+    result.files.push_back(path);
+  }
+  result.summary =
+      std::to_string(result.files.size()) + " label volume" + (result.files.size() == 1 ? "" : "s");
+}
+
+}  // namespace
+
+std::string ExportOptions::Check() const {
+  if (mask.empty() || output.empty()) return "a mask and an output file (-o) are needed";
+  const bool dicom = IsDicomName(output);
+  if (!dicom && !io::HasSurfaceExtension(output) && !io::HasVolumeExtension(output))
+    return "'" + output.string() +
+           "' has none of the endings that can be written: .dcm, .stl, .obj, .ply, or a volume's";
+  if (dicom && source_series.empty())
+    return "a DICOM SEG or RTSTRUCT belongs to an image series; give its folder with "
+           "--source-series";
+  if (rtstruct && !dicom) return "--rtstruct needs an output that ends in .dcm";
+  if (algorithm_type != "AUTOMATIC" && algorithm_type != "SEMIAUTOMATIC" &&
+      algorithm_type != "MANUAL")
+    return "--algorithm-type is '" + algorithm_type +
+           "'; it must be AUTOMATIC, SEMIAUTOMATIC or MANUAL";
+  if (smoothing < 0 || smoothing > 1000) return "--smooth must lie between 0 and 1000";
+  for (const int value : values)
+    if (value < 1 || value > 65535) return "--values must lie between 1 and 65535";
+  return "";
+}
+
+ExportResult RunExport(const ExportOptions& options, Progress& progress) {
+  const std::string wrong = options.Check();
+  if (!wrong.empty()) throw OptionError(wrong);
+  ExportResult result;
+  UpdateOrThrow(progress, Progress::kUnknown, "reading " + options.mask.string());
+  Masks masks = ReadMasks(options);
+  result.notes = masks.notes;
+  if (IsDicomName(options.output)) {
+    ExportDicom(masks, options, result, progress);
+  } else if (io::HasSurfaceExtension(options.output)) {
+    ExportSurfaces(masks, options, result, progress);
+  } else {
+    ExportVolumes(masks, options, result);
+  }
+  return result;
+}
+
+}  // namespace avocet::core

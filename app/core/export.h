@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "app/base/progress.h"
+
+namespace avocet::core {
+
+// A mask into what others read. The kind follows the extension of `output`:
+//   .dcm              DICOM SEG, or RTSTRUCT with `rtstruct`; needs `source_series`
+//   .stl .obj .ply    surfaces in LPS mm
+//   a volume's        the mask in that format (.nii.gz, ...)
+// `mask` may itself be a DICOM SEG or an RTSTRUCT (which needs `source_series` for its grid);
+// segments that overlap go to OUT, OUT_2, ... so that none is lost.
+struct ExportOptions {
+  std::filesystem::path mask;
+  std::filesystem::path output;
+  std::filesystem::path source_series;  // folder or file of the images; "" when none
+  std::filesystem::path labels;         // JSON with label names; "" when none
+  std::vector<int> values;              // only these label values; empty: all
+  bool rtstruct = false;
+  bool omit_empty_frames = false;
+  std::string algorithm_type = "AUTOMATIC";  // AUTOMATIC, SEMIAUTOMATIC or MANUAL
+  std::string algorithm_name = "Avocet";
+  std::string description = "Avocet segmentation";  // series description
+  int smoothing = 10;                               // rounds, surfaces only
+
+  // What is wrong with the options, "" when nothing is.
+  std::string Check() const;
+};
+
+struct ExportResult {
+  std::vector<std::filesystem::path> files;
+  std::string summary;             // one line: what was written
+  std::vector<std::string> notes;  // what the user should know
+};
+
+// Throws OptionError, IoError, Cancelled.
+ExportResult RunExport(const ExportOptions& options, Progress& progress);
+
+}  // namespace avocet::core

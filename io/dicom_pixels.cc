@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/dicom_pixels.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "app/base/error.h"
+#include "io/dcmtk_util.h"
+
+#include <dcmtk/dcmdata/dcpixseq.h>
+#include <dcmtk/dcmdata/dcpxitem.h>
+
+namespace avocet::io {
+namespace fs = std::filesystem;
+namespace {
+
+[[noreturn]] void Fail(const fs::path& path, const std::string& what) {
+  throw IoError(path.string() + " " + what);
+}
+
+uint32_t LittleEndian32(const uint8_t* b) {
+  return static_cast<uint32_t>(b[3]) << 24 | b[2] << 16 | b[1] << 8 | b[0];
+}
+
+// One RLE frame of one segment (PS3.5 Annex G) into at most `capacity` bytes.
+std::vector<uint8_t> DecodeRle(const std::vector<uint8_t>& packed, size_t capacity,
+                               const fs::path& path) {
+  if (packed.size() < 64) Fail(path, "has a truncated RLE header");
+  const uint32_t segments = LittleEndian32(packed.data());
+  const uint32_t offset = LittleEndian32(packed.data() + 4);
+  if (segments != 1 || offset < 64 || offset > packed.size())
+    Fail(path, "has a damaged RLE header (one segment is expected for 1 or 8 bits)");
+  std::vector<uint8_t> bytes;
+  size_t at = offset;
+  while (at < packed.size() && bytes.size() < capacity) {
+    const auto code = static_cast<int8_t>(packed[at++]);
+    if (code >= 0) {
+      const size_t run =
+          std::min({static_cast<size_t>(code) + 1, packed.size() - at, capacity - bytes.size()});
+      bytes.insert(bytes.end(), packed.begin() + static_cast<long>(at),
+                   packed.begin() + static_cast<long>(at + run));
+      at += run;
+    } else if (code != -128 && at < packed.size()) {
+      const size_t run = std::min(static_cast<size_t>(1 - code), capacity - bytes.size());
+      bytes.insert(bytes.end(), run, packed[at++]);
+    }
+  }
+  return bytes;
+}
+
+// One frame of Deflated Image Frame Compression (PS3.5 A.4.13): raw deflate, at most `capacity`
+// bytes of it.
+std::vector<uint8_t> InflateFrame(std::vector<uint8_t> packed, size_t capacity,
+                                  const fs::path& path) {
+  std::vector<uint8_t> bytes(capacity);
+  z_stream stream{};
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw IoError("zlib could not be started");
+  stream.next_in = packed.data();
+  stream.avail_in = static_cast<uInt>(packed.size());
+  stream.next_out = bytes.data();
+  stream.avail_out = static_cast<uInt>(bytes.size());
+  const int state = inflate(&stream, Z_FINISH);
+  bytes.resize(capacity - stream.avail_out);
+  inflateEnd(&stream);
+  if (state != Z_STREAM_END && state != Z_BUF_ERROR) Fail(path, "has a damaged deflated frame");
+  return bytes;
+}
+
+void ReadFragments(DcmPixelSequence& fragments, bool deflated, PixelFrames& frames,
+                   const fs::path& path) {
+  if (fragments.card() != frames.frame_count + 1)
+    Fail(path, "has " + std::to_string(fragments.card()) + " fragments for " +
+                   std::to_string(frames.frame_count) + " frames");
+  const size_t packed_size = (frames.pixels_per_frame + 7) / 8;
+  // One fragment a frame. Bits may be run-length coded as they are packed, or a byte to the pixel;
+  // the length tells.
+  for (size_t i = 0; i < frames.frame_count; ++i) {
+    DcmPixelItem* item = nullptr;
+    Uint8* raw = nullptr;
+    if (fragments.getItem(item, i + 1).bad() || !item || item->getUint8Array(raw).bad() || !raw)
+      Fail(path, "has a fragment that cannot be read");
+    const std::vector<uint8_t> packed(raw, raw + item->getLength());
+    const std::vector<uint8_t> decoded = deflated
+                                             ? InflateFrame(packed, frames.pixels_per_frame, path)
+                                             : DecodeRle(packed, frames.pixels_per_frame, path);
+    if (i == 0 && frames.bits == 1) {
+      if (decoded.size() == frames.pixels_per_frame && packed_size != frames.pixels_per_frame) {
+        frames.bits = 8;
+      } else {
+        frames.padded = true;
+      }
+    }
+    const size_t expected = frames.bits == 8 ? frames.pixels_per_frame : packed_size;
+    if (decoded.size() < expected) Fail(path, "has a compressed frame that is too short");
+    frames.bytes.insert(frames.bytes.end(), decoded.begin(),
+                        decoded.begin() + static_cast<long>(expected));
+  }
+}
+
+void ReadNative(DcmElement& element, PixelFrames& frames, const fs::path& path) {
+  const uint64_t pixels = static_cast<uint64_t>(frames.frame_count) * frames.pixels_per_frame;
+  const uint64_t needed = frames.bits == 8 ? pixels : (pixels + 7) / 8;
+  const uint64_t length = element.getLength();
+  if (length < needed)
+    Fail(path, "holds " + std::to_string(length) + " bytes of pixels and needs " +
+                   std::to_string(needed));
+  // 8-bit pixels are bytes, whatever the VR says; words are in the order of this machine by now.
+  Uint8* raw8 = nullptr;
+  Uint16* raw16 = nullptr;
+  if (element.getUint8Array(raw8).good() && raw8) {
+    frames.bytes.assign(raw8, raw8 + needed);
+  } else if (element.getUint16Array(raw16).good() && raw16) {
+    frames.bytes.resize(needed);
+    std::memcpy(frames.bytes.data(), raw16, needed);
+  } else {
+    Fail(path, "has pixel data that cannot be read");
+  }
+}
+
+}  // namespace
+
+PixelFrames ReadPixelFrames(DcmFileFormat& file, const fs::path& path) {
+  DcmDataset& data = *file.getDataset();
+  const long rows = dcm::Integer(data, DCM_Rows, 0);
+  const long columns = dcm::Integer(data, DCM_Columns, 0);
+  const long count = dcm::Integer(data, DCM_NumberOfFrames, 1);
+  const long bits = dcm::Integer(data, DCM_BitsAllocated, 0);
+  if (rows <= 0 || columns <= 0 || count <= 0) Fail(path, "has no rows, columns or frames");
+  if (bits != 1 && bits != 8)
+    Fail(path, "allocates " + std::to_string(bits) + " bits to a pixel; 1 or 8 are expected");
+  if (dcm::Integer(data, DCM_SamplesPerPixel, 1) != 1) Fail(path, "has colour pixels");
+  PixelFrames frames;
+  frames.frame_count = static_cast<size_t>(count);
+  frames.pixels_per_frame = static_cast<size_t>(rows * columns);
+  frames.bits = static_cast<int>(bits);
+
+  DcmElement* element = nullptr;
+  if (data.findAndGetElement(DCM_PixelData, element).bad() || !element)
+    Fail(path, "has no pixel data");
+  auto* pixel_data = dynamic_cast<DcmPixelData*>(element);
+  E_TransferSyntax original = EXS_Unknown;
+  const DcmRepresentationParameter* parameter = nullptr;
+  if (pixel_data) pixel_data->getOriginalRepresentationKey(original, parameter);
+  // DCMTK 3.6.7 does not know this transfer syntax and takes it for explicit VR.
+  const bool deflated =
+      dcm::Text(*file.getMetaInfo(), DCM_TransferSyntaxUID) == "1.2.840.10008.1.2.8.1";
+  DcmPixelSequence* fragments = nullptr;
+  if (pixel_data && (deflated || DcmXfer(original).isEncapsulated()) &&
+      pixel_data->getEncapsulatedRepresentation(original, parameter, fragments).good() &&
+      fragments) {
+    if (original != EXS_RLELossless && !deflated)
+      Fail(path, std::string("is compressed (") + DcmXfer(original).getXferName() +
+                     "); of compressed segmentations only RLE and deflated ones are read");
+    // Run lengths grow 64-fold at most (2 bytes to 128), deflate 1032-fold.
+    std::error_code error;
+    const uint64_t size = fs::file_size(path, error);
+    if (error || frames.frame_count > size / 8 ||
+        frames.frame_count * (frames.pixels_per_frame / 8) > 1032 * size)
+      Fail(path, "is too short for its frames");
+    ReadFragments(*fragments, deflated, frames, path);
+  } else {
+    ReadNative(*element, frames, path);
+  }
+  return frames;
+}
+
+}  // namespace avocet::io

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+class DcmFileFormat;
+
+namespace avocet::io {
+
+// The pixels of a single-channel image of 1 or 8 bits, unpacked from their transfer syntax.
+struct PixelFrames {
+  size_t frame_count = 0;
+  size_t pixels_per_frame = 0;
+  int bits = 1;                // a pixel in `bytes`: 1 or 8
+  bool padded = false;         // each frame begins at a whole byte
+  std::vector<uint8_t> bytes;  // 1 bit: first pixel in the lowest bit (PS3.5 8.2)
+
+  unsigned Value(size_t frame, size_t pixel) const {
+    if (bits == 8) return bytes[frame * pixels_per_frame + pixel];
+    const size_t start =
+        padded ? frame * ((pixels_per_frame + 7) / 8) * 8 : frame * pixels_per_frame;
+    const size_t at = start + pixel;
+    return bytes[at / 8] >> (at % 8) & 1U;
+  }
+};
+
+// Native, deflated and RLE pixel data. Throws IoError naming `path`: another compression, a size
+// that does not fit the header, damaged RLE.
+PixelFrames ReadPixelFrames(DcmFileFormat& file, const std::filesystem::path& path);
+
+}  // namespace avocet::io

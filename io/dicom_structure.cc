@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/dicom_structure.h"
+
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dctk.h>
+#include <zlib.h>
+
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "app/base/error.h"
+
+namespace avocet::io {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t kMaxDepth = 64;
+constexpr uint64_t kMaxInflated = uint64_t{2} << 30;
+constexpr uint32_t kUndefined = 0xFFFFFFFF;
+
+// One open sequence or item.
+struct Level {
+  uint64_t end;  // offset, UINT64_MAX when delimited by a tag
+  bool implicit;
+};
+
+class Walker {
+ public:
+  Walker(std::istream& in, const fs::path& path) : in_(in), path_(path) {}
+
+  void Walk();
+
+ private:
+  bool Get(void* bytes, size_t size) {
+    return static_cast<bool>(in_.read(static_cast<char*>(bytes), static_cast<long>(size)));
+  }
+  uint64_t Position() { return static_cast<uint64_t>(in_.tellg()); }
+  bool Skip(uint64_t size) {
+    if (size > uint64_t{1} << 40) return false;
+    return static_cast<bool>(in_.seekg(static_cast<long>(size), std::ios::cur));
+  }
+  uint16_t Number16(const unsigned char* b) const {
+    return static_cast<uint16_t>(big_ ? b[0] << 8 | b[1] : b[1] << 8 | b[0]);
+  }
+  uint32_t Number32(const unsigned char* b) const {
+    return big_ ? static_cast<uint32_t>(b[0]) << 24 | b[1] << 16 | b[2] << 8 | b[3]
+                : static_cast<uint32_t>(b[3]) << 24 | b[2] << 16 | b[1] << 8 | b[0];
+  }
+  void Push(uint32_t length, bool implicit) {
+    levels_.push_back({length == kUndefined ? UINT64_MAX : Position() + length, implicit});
+    if (levels_.size() > 2 * kMaxDepth)  // a sequence and its item are two levels
+      throw IoError(path_.string() + " nests DICOM sequences deeper than " +
+                    std::to_string(kMaxDepth) + " levels; no real file does, and it is not read");
+  }
+  std::string ReadMeta();
+  void WalkDataSet(bool implicit);
+  bool SkipFragments();
+
+  std::istream& in_;
+  const fs::path& path_;
+  bool big_ = false;
+  std::vector<Level> levels_;
+};
+
+bool IsLongForm(const char* vr) {
+  for (const char* form :
+       {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
+    if (std::memcmp(vr, form, 2) == 0) return true;
+  return false;
+}
+
+bool IsSequence(uint16_t group, uint16_t element) {
+  const DcmDictEntry* entry = dcmDataDict.rdlock().findEntry(DcmTagKey(group, element), nullptr);
+  const bool sequence = entry && entry->getEVR() == EVR_SQ;
+  dcmDataDict.rdunlock();
+  return sequence;
+}
+
+// The fragments of encapsulated pixel data, up to and with their delimiter.
+bool Walker::SkipFragments() {
+  unsigned char b[8];
+  while (Get(b, 8)) {
+    if (Number16(b) != 0xFFFE) return false;
+    if (Number16(b + 2) != 0xE000) return true;
+    if (!Skip(Number32(b + 4))) return false;
+  }
+  return false;
+}
+
+void Walker::WalkDataSet(bool implicit) {
+  levels_.clear();
+  unsigned char b[12];
+  while (true) {
+    while (!levels_.empty() && Position() >= levels_.back().end) levels_.pop_back();
+    const bool plain = levels_.empty() ? implicit : levels_.back().implicit;
+    if (!Get(b, 8)) return;
+    const uint16_t group = Number16(b);
+    const uint16_t element = Number16(b + 2);
+    if (group == 0xFFFE) {
+      if (element == 0xE000) {
+        Push(Number32(b + 4), plain);
+      } else if (!levels_.empty()) {
+        levels_.pop_back();
+      }
+      continue;
+    }
+    uint32_t length;
+    bool sequence;
+    bool inner = plain;
+    if (plain) {
+      length = Number32(b + 4);
+      sequence = length == kUndefined || IsSequence(group, element);
+    } else {
+      const bool un = std::memcmp(b + 4, "UN", 2) == 0;
+      sequence = std::memcmp(b + 4, "SQ", 2) == 0;
+      if (IsLongForm(reinterpret_cast<const char*>(b + 4))) {
+        if (!Get(b + 8, 4)) return;
+        length = Number32(b + 8);
+      } else {
+        length = Number16(b + 6);
+      }
+      if (length == kUndefined) {
+        sequence = true;
+        inner = un;  // PS3.5 6.2.2: such UN content is implicit VR
+      }
+    }
+    if (group == 0x7FE0 && length == kUndefined) {
+      if (!SkipFragments()) return;
+    } else if (sequence) {
+      Push(length, inner);
+    } else if (!Skip(length)) {
+      return;
+    }
+  }
+}
+
+// Passes group 0002 and returns the transfer syntax, "" when there is no meta header.
+std::string Walker::ReadMeta() {
+  char head[132] = {};
+  if (!Get(head, sizeof head) || std::memcmp(head + 128, "DICM", 4) != 0) {
+    in_.clear();
+    in_.seekg(0);
+    return "";
+  }
+  std::string syntax;
+  unsigned char b[12];
+  while (true) {
+    const uint64_t start = Position();
+    if (!Get(b, 8) || Number16(b) != 2) {
+      in_.clear();
+      in_.seekg(static_cast<long>(start));
+      return syntax;
+    }
+    uint32_t length = Number16(b + 6);
+    if (IsLongForm(reinterpret_cast<const char*>(b + 4))) {
+      if (!Get(b + 8, 4)) return syntax;
+      length = Number32(b + 8);
+    }
+    if (Number16(b + 2) == 0x0010 && length <= 64) {
+      syntax.resize(length);
+      if (!Get(syntax.data(), length)) return "";
+      while (!syntax.empty() && (syntax.back() == '\0' || syntax.back() == ' ')) syntax.pop_back();
+    } else if (!Skip(length)) {
+      return syntax;
+    }
+  }
+}
+
+// Raw deflate (PS3.5 A.5) of the rest of `in`.
+std::string Inflate(std::istream& in, const fs::path& path) {
+  z_stream stream{};
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw IoError("zlib could not be started");
+  const std::unique_ptr<z_stream, int (*)(z_stream*)> guard(&stream, inflateEnd);
+  std::string all;
+  std::vector<char> packed(1 << 16);
+  std::vector<char> block(1 << 18);
+  int state = Z_OK;
+  while (state == Z_OK && in) {
+    in.read(packed.data(), static_cast<long>(packed.size()));
+    stream.next_in = reinterpret_cast<Bytef*>(packed.data());
+    stream.avail_in = static_cast<uInt>(in.gcount());
+    if (stream.avail_in == 0) break;
+    do {
+      stream.next_out = reinterpret_cast<Bytef*>(block.data());
+      stream.avail_out = static_cast<uInt>(block.size());
+      state = inflate(&stream, Z_NO_FLUSH);
+      all.append(block.data(), block.size() - stream.avail_out);
+      if (all.size() > kMaxInflated)
+        throw IoError(
+            path.string() +
+            " unpacks to more than 2 GiB; a deflated DICOM file of that size is not read");
+    } while (state == Z_OK && stream.avail_out == 0);
+  }
+  return all;
+}
+
+void Walker::Walk() {
+  const std::string syntax = ReadMeta();
+  if (syntax == UID_DeflatedExplicitVRLittleEndianTransferSyntax) {
+    std::istringstream unpacked(Inflate(in_, path_));
+    Walker(unpacked, path_).WalkDataSet(false);
+    return;
+  }
+  if (syntax.empty()) {
+    // Letters where an explicit VR would stand.
+    unsigned char b[6] = {};
+    const uint64_t start = Position();
+    Get(b, sizeof b);
+    in_.clear();
+    in_.seekg(static_cast<long>(start));
+    WalkDataSet(!(b[4] >= 'A' && b[4] <= 'Z' && b[5] >= 'A' && b[5] <= 'Z'));
+    return;
+  }
+  big_ = syntax == UID_BigEndianExplicitTransferSyntax;
+  WalkDataSet(syntax == UID_LittleEndianImplicitTransferSyntax);
+}
+
+}  // namespace
+
+void CheckDicomStructure(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw IoError(path.string() + " cannot be opened");
+  Walker(in, path).Walk();
+}
+
+}  // namespace avocet::io

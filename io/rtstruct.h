@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "io/volume.h"
+
+namespace avocet::io {
+
+// RT Structure Set (PS3.3 A.19): regions of interest as planar contours in patient coordinates.
+
+struct RtContour {
+  std::string type;                           // "CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "POINT", ...
+  std::vector<std::array<double, 3>> points;  // LPS mm
+};
+
+struct RtRoi {
+  int number = 0;
+  std::string name;
+  std::array<uint8_t, 3> rgb{};
+  bool has_rgb = false;
+  std::vector<RtContour> contours;
+};
+
+struct RtStruct {
+  std::vector<RtRoi> rois;
+  std::string label;
+  std::string frame_of_reference_uid;
+  std::string referenced_series_uid;
+  std::vector<std::string> notes;
+};
+
+// Throws IoError naming the file. An ROI without contours is kept.
+RtStruct ReadRtStruct(const std::filesystem::path& path);
+bool IsRtStruct(const std::filesystem::path& path);
+
+struct RtMask {
+  std::vector<Volume> volumes;        // label volumes; values are positions in `rois`, from 1
+  std::vector<size_t> volume_of_roi;  // ROIs that share voxels are in different volumes
+  std::vector<std::string> notes;
+};
+
+// Fills the closed contours on a grid: a voxel belongs to an ROI when its centre lies inside. In
+// one plane contours combine by the even-odd rule, so that a contour inside another is a hole
+// (and keyhole contours, PS3.3 C.8.8.6.3, come out right). A contour belongs to the nearest slice;
+// contours of two planes that fall into one slice are united. The contours' planes must be parallel
+// to voxel planes of the grid within half a voxel; otherwise IoError. What lies outside the grid is
+// left out and noted.
+RtMask RasterizeRois(const RtStruct& structures, const Geometry& grid);
+
+// Closed contours around each label of `labels` in planes across voxel axis `axis` (0, 1, 2): the
+// outlines of the voxels, collinear points merged, so that enclosed area is exactly that of the
+// voxels. Holes are joined to their outline by a channel of no width (keyhole). Regions that
+// touch only at a corner are separate contours. ROI k is `names` entry k in order of value.
+RtStruct ContoursOfLabels(const Volume& labels, int axis, const std::map<int, std::string>& names);
+
+struct RtWriteOptions {
+  std::map<int, std::string> names;  // value -> ROI name; "ROI <value>" where there is none
+  std::map<int, std::array<uint8_t, 3>> colours;
+  std::string label = "AVOCET";
+  std::string series_description = "Structure set";
+  std::string algorithm_type = "AUTOMATIC";  // or SEMIAUTOMATIC, MANUAL
+  int series_number = 301;
+};
+
+struct RtWriteResult {
+  std::string sop_instance_uid;
+  int rois = 0;
+  int contours = 0;
+  std::vector<std::string> notes;
+};
+
+// Writes the labels as a structure set on the slices of the source series (one contour plane an
+// image, each contour naming its image). The mask is brought to those slices first, as in
+// WriteDicomSeg. Throws IoError.
+RtWriteResult WriteRtStruct(const Volume& labels, const std::vector<std::filesystem::path>& source,
+                            const std::filesystem::path& path, const RtWriteOptions& options);
+
+}  // namespace avocet::io
