@@ -59,6 +59,14 @@ TEST(InfoCommand, ListsAndChoosesDicomSeries) {
   EXPECT_EQ(info["size"], json({16, 16, 5}));
   EXPECT_EQ(info["format"], "DICOM series");
   EXPECT_NE(RunAvocet({"info", folder.string()}).out.find("SmartScore"), std::string::npos);
+  const std::string out = (folder / "out.nii").string();
+  result = RunAvocet({"convert", "--series", "9", folder.string(), out});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_FALSE(std::filesystem::exists(out));
+  result = RunAvocet({"convert", "--series", "1.3.6.1.4.1.5962.1.1.0.0.0.1194734704.16302.0.6",
+                      folder.string(), out});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.out.find("16 x 16 x 5"), std::string::npos) << result.out;
   result = RunAvocet({"info", "--show-patient", "--json", (folder / "a").string()});
   EXPECT_TRUE(json::parse(result.out)["dicom"]["patients"][0].contains("name"));
   result = RunAvocet({"info", "--series", "9", folder.string()});
