@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The wall around the codecs: one compressed frame in, samples out. JPEG and JPEG-LS are DCMTK's,
 // JPEG 2000 is OpenJPEG's. GDCM would serve all three, but Debian's is built with its assertions
-// on: a damaged file ends the process.
+// on, and one that fails ends the process.
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dcpixel.h>
 #include <dcmtk/dcmdata/dcpixseq.h>

@@ -15,7 +15,8 @@ void AddConvert(CLI::App& app, Action& action) {
       app.add_subcommand("convert", "An image in another file format, voxels and geometry exactly");
   command
       ->add_option("input", options->input,
-                   "Image to read; FILE#NAME names an array of an .h5 or .npz file")
+                   "Image to read, or a folder with DICOM; FILE#NAME names an array of an .h5 or "
+                   ".npz file")
       ->required();
   command
       ->add_option("output", options->output,
@@ -23,6 +24,11 @@ void AddConvert(CLI::App& app, Action& action) {
       ->required();
   command->add_flag("--keep-text", options->keep_text,
                     "Keep free text of a NIfTI header, which may name the patient");
+  command->add_option("--series", options->series,
+                      "Which DICOM series: its number in 'avocet info', UID, or UID:N");
+  command->add_flag(
+      "--regularise", options->regularise,
+      "Resample a DICOM series with tilt, missing or uneven slices onto an even grid");
   command->callback([options, &action] {
     action = [options](Progress& progress) {
       const core::ConvertResult result = core::Convert(*options, progress);

@@ -31,7 +31,11 @@ std::string ConvertOptions::Check() const {
 ConvertResult Convert(const ConvertOptions& options, Progress& progress) {
   if (const std::string wrong = options.Check(); !wrong.empty()) throw OptionError(wrong);
   UpdateOrThrow(progress, 0, "reading " + options.input.filename().string());
-  io::Volume volume = io::ReadVolume(options.input);
+  io::ReadOptions read;
+  read.series = options.series;
+  read.regularise = options.regularise;
+  read.progress = &progress;
+  io::Volume volume = io::ReadVolume(options.input, read);
   ConvertResult result;
   result.input_format = volume.source ? volume.source->FormatName() : "unknown";
   result.output_format = io::FormatByName(options.output)->Name();

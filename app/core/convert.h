@@ -15,6 +15,9 @@ struct ConvertOptions {
   std::filesystem::path output;  // its extension chooses the format
   // Keeps free text and extensions of a NIfTI header, which may name a patient (NIfTI to NIfTI).
   bool keep_text = false;
+  // Of a DICOM input (a file, folder or DICOMDIR), as in io::ReadOptions.
+  std::string series;
+  bool regularise = false;
 
   // What is wrong with the options; "" when nothing is.
   std::string Check() const;

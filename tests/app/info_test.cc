@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/test_support.h"
@@ -35,6 +36,43 @@ TEST(DescribeVolumes, MeasuresRealValues) {
   EXPECT_EQ(items[1].info.min, 3);  // voxels 0 to 2 are not finite
   EXPECT_EQ(items[1].info.max, 654);
   EXPECT_NE(items[2].error.find("/none.nii"), std::string::npos);
+}
+
+TEST(InfoCommand, ListsAndChoosesDicomSeries) {
+  const auto folder = test::TemporaryFolder();
+  std::filesystem::copy(TestData("dicom/ct5n"), folder / "a");
+  std::filesystem::copy_file(TestData("dicom/multiframe.dcm"), folder / "b.dcm");
+  test::CommandResult result = RunAvocet({"info", "--json", folder.string()});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  json info = json::parse(result.out);
+  EXPECT_EQ(info["dicom"]["dicom_files"], 6);
+  EXPECT_FALSE(info.contains("size"));  // two series: none is described
+  int series = 0;
+  for (const auto& patient : info["dicom"]["patients"]) {
+    EXPECT_FALSE(patient.contains("name"));
+    for (const auto& study : patient["studies"]) series += static_cast<int>(study["series"].size());
+  }
+  EXPECT_EQ(series, 2);
+  result = RunAvocet({"info", "--json", "--series",
+                      "1.3.6.1.4.1.5962.1.1.0.0.0.1194734704.16302.0.6", folder.string()});
+  info = json::parse(result.out);
+  EXPECT_EQ(info["size"], json({16, 16, 5}));
+  EXPECT_EQ(info["format"], "DICOM series");
+  EXPECT_NE(RunAvocet({"info", folder.string()}).out.find("SmartScore"), std::string::npos);
+  const std::string out = (folder / "out.nii").string();
+  result = RunAvocet({"convert", "--series", "9", folder.string(), out});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_FALSE(std::filesystem::exists(out));
+  result = RunAvocet({"convert", "--series", "1.3.6.1.4.1.5962.1.1.0.0.0.1194734704.16302.0.6",
+                      folder.string(), out});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.out.find("16 x 16 x 5"), std::string::npos) << result.out;
+  result = RunAvocet({"info", "--show-patient", "--json", (folder / "a").string()});
+  EXPECT_TRUE(json::parse(result.out)["dicom"]["patients"][0].contains("name"));
+  result = RunAvocet({"info", "--series", "9", folder.string()});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_NE(result.err.find("has no series 9; there are: 1 ("), std::string::npos) << result.err;
+  EXPECT_EQ(CountLines(result.err), 1U);
 }
 
 TEST(InfoCommand, JsonOfOneFileIsAnObject) {
