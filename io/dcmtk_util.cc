@@ -9,6 +9,7 @@
 #include <ctime>
 #include <mutex>
 #include <random>
+#include <utility>
 
 #include "app/base/error.h"
 #include "io/dicom_structure.h"
@@ -186,6 +187,12 @@ void CopyPatientAndStudy(DcmItem& from, DcmItem& to) {
         DCM_DeidentificationMethodCodeSequence, DCM_LongitudinalTemporalInformationModified,
         DCM_StudyInstanceUID, DCM_StudyDescription})
     Copy(from, to, tag);
+  // Some sources break the length of these; a copy would make our file invalid too.
+  for (const auto& [tag, length] :
+       {std::pair<DcmTagKey, size_t>{DCM_StudyID, 16}, {DCM_StudyDescription, 64}}) {
+    const std::string value = Text(to, tag);
+    if (value.size() > length) Put(to, tag, Clean(value, length));
+  }
 }
 
 void PutEquipment(DcmItem& to) {

@@ -201,8 +201,8 @@ void PutHeader(DcmItem& data, DcmItem& from, const SourceSeries& source,
   Put(data, DCM_SeriesTime, now.time);
   Put(data, DCM_SeriesDescription, dcm::Clean(options.series_description, 64));
   dcm::Copy(from, data, DCM_PatientPosition);
-  dcm::Copy(from, data, DCM_BodyPartExamined);
-  dcm::Copy(from, data, DCM_Laterality);
+  for (const DcmTagKey& tag : {DCM_BodyPartExamined, DCM_Laterality})
+    if (!dcm::Text(from, tag).empty()) dcm::Copy(from, data, tag);  // empty is not allowed
   Put(data, DCM_FrameOfReferenceUID,
       source.frame_of_reference_uid.empty() ? dcm::NewUid() : source.frame_of_reference_uid);
   dcm::Copy(from, data, DCM_PositionReferenceIndicator, true);
@@ -216,7 +216,7 @@ void PutHeader(DcmItem& data, DcmItem& from, const SourceSeries& source,
   Put(data, DCM_InstanceCreationTime, now.time);
   Put(data, DCM_ContentLabel, ContentLabel(options.content_label));
   Put(data, DCM_ContentDescription, dcm::Clean(options.series_description, 64));
-  Put(data, DCM_ContentCreatorName, "Avocet");
+  Put(data, DCM_ContentCreatorName, "AVOCET^SOFTWARE");
   Put(data, DCM_ImageType, "DERIVED\\PRIMARY");
   if (dcm::Text(from, DCM_LossyImageCompression) == "01") {
     for (const DcmTagKey& tag : {DCM_LossyImageCompression, DCM_LossyImageCompressionRatio,

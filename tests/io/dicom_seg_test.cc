@@ -204,8 +204,32 @@ TEST(DicomSeg, OverlapsComeBackAsSeparateVolumes) {
   EXPECT_EQ(read.segments.size(), 5U);
   EXPECT_TRUE(read.overlapping);
   EXPECT_GT(read.volumes.size(), 1U);
+  const int64_t counts[] = {9602, 11888, 10743, 6693, 4713};  // partial_overlaps-1, -2, -3.nrrd
+  for (size_t s = 0; s < 5; ++s)
+    EXPECT_EQ(CountOf(read.volumes[read.volume_of_segment[s]], read.segments[s].number), counts[s]);
+  EXPECT_LT(Distance(CentroidOf(read.volumes[read.volume_of_segment[2]], 3),
+                     {-27.3963, -28.0944, -126.7227}),
+            1e-3);
   EXPECT_EQ(read.volumes[0].geometry.size, (std::array<int64_t, 3>{512, 512, 3}));
-  const SegReadResult second = ReadDicomSeg(shared / "highdicom_seg_image_ct_binary_overlap.dcm");
+}
+
+// Judged by the label volume that dcmqi made the file from.
+TEST(DicomSeg, FrameSizeThatIsNoMultipleOfEight) {
+  const SegReadResult read = ReadDicomSeg(test::TestData("dicom_seg/23x38x3/label.seg"));
+  ASSERT_EQ(read.volumes.size(), 1U);
+  EXPECT_EQ(read.volumes[0].geometry.size, (std::array<int64_t, 3>{23, 38, 3}));
+  EXPECT_EQ(CountOf(read.volumes[0], 1), 322);
+  EXPECT_LT(Distance(CentroidOf(read.volumes[0], 1), {55.6584, 12.0710, -175.25}), 1e-3);
+  const SourceSeries source = ReadSourceSeries({test::TestData("dicom_seg/23x38x3/IMG0001.dcm"),
+                                                test::TestData("dicom_seg/23x38x3/IMG0002.dcm"),
+                                                test::TestData("dicom_seg/23x38x3/IMG0003.dcm")});
+  EXPECT_EQ(ReadDicomSeg(test::TestData("dicom_seg/23x38x3/label.seg"), &source).volumes[0].data,
+            read.volumes[0].data);
+}
+
+TEST(DicomSeg, SmallOverlap) {
+  const SegReadResult second =
+      ReadDicomSeg(test::TestData("dicom_seg/highdicom_seg_image_ct_binary_overlap.dcm"));
   EXPECT_TRUE(second.overlapping);
   EXPECT_EQ(second.volumes.size(), 2U);
   EXPECT_EQ(second.volumes[0].geometry.size[2], 165);  // 205 mm at 1.25 mm
@@ -233,9 +257,15 @@ TEST(DicomSeg, EveryEncodingOfOneLiverIsTheSame) {
                   whole.As<uint8_t>()[(k * 512 + j) * 512 + i]);
 }
 
+TEST(DicomSeg, DeflatedAndRunLengthFramesAreTheSame) {
+  const SegReadResult a = ReadDicomSeg(test::TestData("dicom_seg/pydicom_liver_deflate.dcm"));
+  const SegReadResult b = ReadDicomSeg(test::TestData("dicom_seg/pydicom_liver_rle.dcm"));
+  EXPECT_GT(CountOf(a.volumes[0], 1), 1000);
+  EXPECT_EQ(a.volumes[0].data, b.volumes[0].data);
+}
+
 TEST(DicomSeg, Fractions) {
-  const fs::path shared = test::SharedData("data/dicom/seg");
-  if (shared.empty()) GTEST_SKIP();
+  const fs::path shared = test::TestData("dicom_seg");
   const SegReadResult two = ReadDicomSeg(shared / "highdicom_seg_image_ct_binary_fractional.dcm");
   const SegReadResult binary = ReadDicomSeg(shared / "highdicom_seg_image_ct_binary.dcm");
   ASSERT_EQ(two.fractions.size(), 1U);
