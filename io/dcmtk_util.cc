@@ -176,7 +176,7 @@ void Copy(DcmItem& from, DcmItem& to, const DcmTagKey& tag, bool type2) {
 }
 
 void CopyPatientAndStudy(DcmItem& from, DcmItem& to) {
-  Copy(from, to, DCM_SpecificCharacterSet);
+  if (!Text(from, DCM_SpecificCharacterSet).empty()) Copy(from, to, DCM_SpecificCharacterSet);
   for (const DcmTagKey& tag :
        {DCM_PatientName, DCM_PatientID, DCM_PatientBirthDate, DCM_PatientSex, DCM_StudyDate,
         DCM_StudyTime, DCM_ReferringPhysicianName, DCM_StudyID, DCM_AccessionNumber})
@@ -193,6 +193,20 @@ void CopyPatientAndStudy(DcmItem& from, DcmItem& to) {
     const std::string value = Text(to, tag);
     if (value.size() > length) Put(to, tag, Clean(value, length));
   }
+}
+
+void PrepareForTexts(DcmDataset& data, const std::vector<std::string>& texts) {
+  bool plain = true;
+  for (const std::string& text : texts)
+    for (const char c : text) plain = plain && static_cast<unsigned char>(c) < 128;
+  if (plain || Text(data, DCM_SpecificCharacterSet) == "ISO_IR 192") return;
+  const OFCondition converted = data.convertToUTF8();
+  if (converted.bad() && !Text(data, DCM_SpecificCharacterSet).empty())
+    throw IoError(
+        std::string("the patient's texts could not be brought to UTF-8 beside labels that "
+                    "are not ASCII: ") +
+        converted.text());
+  Put(data, DCM_SpecificCharacterSet, "ISO_IR 192");
 }
 
 void PutEquipment(DcmItem& to) {

@@ -59,6 +59,9 @@ void PutCode(DcmItem& item, const DcmTagKey& sequence, const std::string& value,
 void Copy(DcmItem& from, DcmItem& to, const DcmTagKey& tag, bool type2 = false);
 // Patient, general study and frame of reference modules, for an object of the same study.
 void CopyPatientAndStudy(DcmItem& from, DcmItem& to);
+// Turns the texts copied so far into UTF-8 when `texts` to come are not plain ASCII, so that one
+// character set serves both.
+void PrepareForTexts(DcmDataset& data, const std::vector<std::string>& texts);
 // Manufacturer, model, version, serial number: this software.
 void PutEquipment(DcmItem& to);
 

@@ -196,6 +196,50 @@ TEST(DicomSeg, NotesAndRefusals) {
   ExpectError([&] { ReadSourceSeries(files); }, {"lies at the position of"});
 }
 
+TEST(DicomSeg, LabelsInUtf8BesideAPatientInLatin1) {
+  const fs::path folder = TemporaryFolder();
+  SeriesSpec spec;
+  spec.patient = "M\xFCller^Anna";  // ISO_IR 100
+  const auto files = WriteSeries(folder / "series", spec);
+  for (const auto& path : files) {
+    DcmFileFormat file;
+    ASSERT_TRUE(file.loadFile(path.c_str()).good());
+    file.loadAllDataIntoMemory();
+    file.getDataset()->putAndInsertString(DCM_SpecificCharacterSet, "ISO_IR 100");
+    ASSERT_TRUE(file.saveFile(path.c_str(), EXS_LittleEndianExplicit).good());
+  }
+  SegWriteOptions options;
+  options.segments = Named();
+  options.segments[2].segment.label = "Lebergef\xC3\xA4\xC3\x9F";
+  WriteDicomSeg(LopsidedLabels(GridOf(spec)), files, folder / "seg.dcm", options);
+  EXPECT_EQ(ReadDicomSeg(folder / "seg.dcm").segments[2].label, "Lebergef\xC3\xA4\xC3\x9F");
+  DcmFileFormat file;
+  ASSERT_TRUE(file.loadFile((folder / "seg.dcm").c_str()).good());
+  OFString text;
+  file.getDataset()->findAndGetOFString(DCM_PatientName, text);
+  EXPECT_EQ(text, "M\xC3\xBCller^Anna");
+  file.getDataset()->findAndGetOFString(DCM_SpecificCharacterSet, text);
+  EXPECT_EQ(text, "ISO_IR 192");
+}
+
+TEST(DicomSeg, ImagesWithoutIdentifiersAreNotNamed) {
+  const fs::path folder = TemporaryFolder();
+  const SeriesSpec spec;
+  const auto files = WriteSeries(folder / "series", spec);
+  for (const auto& path : files) {
+    DcmFileFormat file;
+    ASSERT_TRUE(file.loadFile(path.c_str()).good());
+    file.loadAllDataIntoMemory();
+    for (const DcmTagKey& tag : {DCM_SOPInstanceUID, DCM_SeriesInstanceUID, DCM_StudyInstanceUID})
+      file.getDataset()->putAndInsertString(tag, "");
+    ASSERT_TRUE(file.saveFile(path.c_str(), EXS_LittleEndianExplicit).good());
+  }
+  const auto result = WriteDicomSeg(LopsidedLabels(GridOf(spec)), files, folder / "seg.dcm", {});
+  ASSERT_EQ(result.notes.size(), 1U);
+  EXPECT_NE(result.notes[0].find("unique identifiers"), std::string::npos);
+  EXPECT_EQ(ReadDicomSeg(folder / "seg.dcm").referenced_series_uid, "");
+}
+
 TEST(DicomSeg, OverlapsComeBackAsSeparateVolumes) {
   const fs::path shared = test::SharedData("data/dicom/seg");
   if (shared.empty()) GTEST_SKIP();
