@@ -67,6 +67,8 @@ void PutEquipment(DcmItem& to);
 
 // At most 16 characters, as near to `value` as they allow (VR DS).
 std::string DecimalString(double value);
+// "a\\b\\c" as it stands, but numbers longer than the 16 characters that DS allows are shortened.
+std::string LegalDecimals(const std::string& values);
 // Text cut to `length` bytes, without backslashes and control characters.
 std::string Clean(const std::string& text, size_t length);
 std::string NewUid();
