@@ -3,6 +3,7 @@
 
 find_package(Threads REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(BZip2 REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
 find_package(PkgConfig REQUIRED)
@@ -21,14 +22,18 @@ add_library(avocet_nifti_c INTERFACE)
 target_include_directories(avocet_nifti_c SYSTEM INTERFACE "${AVOCET_NIFTI_INCLUDE}")
 target_link_libraries(avocet_nifti_c INTERFACE "${AVOCET_NIFTI_LIBRARY}")
 
-# DCMTK, its data set module only: DICOM SEG and RTSTRUCT. Its own CMake package names every module.
+# DCMTK: data sets (DICOM SEG, RTSTRUCT, de-identification) and its JPEG and JPEG-LS codecs; OpenJPEG for
+# JPEG 2000. DCMTK's own CMake package names every module.
 find_path(AVOCET_DCMTK_INCLUDE NAMES dcmtk/dcmdata/dctk.h REQUIRED)
+pkg_check_modules(OPENJPEG REQUIRED IMPORTED_TARGET libopenjp2)
 add_library(avocet_dcmtk INTERFACE)
 target_include_directories(avocet_dcmtk SYSTEM INTERFACE "${AVOCET_DCMTK_INCLUDE}")
-foreach(module dcmdata oflog ofstd)
+foreach(module dcmjpeg dcmjpls dcmdata oflog ofstd)
   find_library(AVOCET_DCMTK_${module} NAMES ${module} REQUIRED)
   target_link_libraries(avocet_dcmtk INTERFACE "${AVOCET_DCMTK_${module}}")
 endforeach()
+add_library(avocet_dicom_codecs INTERFACE)
+target_link_libraries(avocet_dicom_codecs INTERFACE avocet_dcmtk PkgConfig::OPENJPEG)
 
 # LibTorch. The wheel's own CMake package insists on a CUDA toolkit and links the GPU half; the CPU
 # half is named by hand, so that machines without the NVIDIA wheels build and run.

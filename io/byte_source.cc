@@ -33,7 +33,7 @@ struct ByteSource::State {
   }
 };
 
-ByteSource::ByteSource(const std::filesystem::path& path)
+ByteSource::ByteSource(const std::filesystem::path& path, bool gunzip)
     : path_(path), state_(std::make_unique<State>()) {
   const std::string name = "'" + path.string() + "'";
   // O_NONBLOCK: opening a named pipe must not wait for a writer that may never come.
@@ -57,7 +57,7 @@ ByteSource::ByteSource(const std::filesystem::path& path)
     throw IoError("cannot read " + name + ": the file is empty; copy or download it again");
   }
   Fill();
-  state_->gzip = state_->end >= 2 && state_->input[0] == 0x1f && state_->input[1] == 0x8b;
+  state_->gzip = gunzip && state_->end >= 2 && state_->input[0] == 0x1f && state_->input[1] == 0x8b;
   if (state_->gzip) {
     if (inflateInit2(&state_->stream, 16 + MAX_WBITS) != Z_OK) throw std::bad_alloc();
     state_->stream_open = true;

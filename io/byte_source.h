@@ -15,7 +15,8 @@ namespace avocet::io {
 // (CRC and length of each member are checked when its end is reached).
 class ByteSource {
  public:
-  explicit ByteSource(const std::filesystem::path& path);
+  // `gunzip` false hands the bytes out as they are.
+  explicit ByteSource(const std::filesystem::path& path, bool gunzip = true);
   ~ByteSource();
   ByteSource(const ByteSource&) = delete;
   ByteSource& operator=(const ByteSource&) = delete;

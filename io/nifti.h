@@ -43,8 +43,9 @@ class NiftiSource final : public SourceHeader {
   ~NiftiSource() override;
 
   std::string FormatName() const override;
+  std::vector<std::pair<std::string, std::string>> Fields() const override;
   Version version() const { return version_; }
-  bool big_endian() const { return big_endian_; }
+  bool big_endian() const override { return big_endian_; }
   int qform_code() const;
   int sform_code() const;
   // All fields, widened to those of NIfTI-2 (a float survives there and back bit for bit).

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "app/base/error.h"
+#include "io/header_text.h"
 #include "io/nifti.h"
 
 namespace avocet::io {
@@ -50,7 +51,9 @@ void SwapHeader(nifti_2_header& h) {
 template <typename To, typename From>
 void CopyFields(To& to, const From& from) {
   const auto copy = [](auto& target, const auto& source) {
-    target = static_cast<std::remove_reference_t<decltype(target)>>(source);
+    // Header bytes are numbers, char included.
+    target = static_cast<std::remove_reference_t<decltype(target)>>(
+        source);  // NOLINT(bugprone-signed-char-misuse)
   };
   const auto copy_array = [&](auto& target, const auto& source) {
     for (size_t i = 0; i < std::size(target); ++i) copy(target[i], source[i]);
@@ -160,6 +163,60 @@ std::string NiftiSource::FormatName() const {
       break;
   }
   return "NIfTI-2";
+}
+
+std::vector<std::pair<std::string, std::string>> NiftiSource::Fields() const {
+  const nifti_2_header& h = *header_;
+  FieldsHeader fields(FormatName());
+  const auto add = [&](const char* name, const auto&... values) {
+    std::string text;
+    const auto append = [&](const auto& value) {
+      using T = std::decay_t<decltype(value)>;
+      if (!text.empty()) text += " ";
+      if constexpr (std::is_floating_point_v<T>) {
+        text += NumberText(value);
+      } else {
+        text += std::to_string(value);
+      }
+    };
+    (append(values), ...);
+    fields.Add(name, text);
+  };
+  const auto& d = h.dim;
+  add("dim", d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]);
+  const auto& p = h.pixdim;
+  add("pixdim", p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]);
+  add("datatype", h.datatype);
+  add("bitpix", h.bitpix);
+  add("vox_offset", h.vox_offset);
+  add("scl_slope", h.scl_slope);
+  add("scl_inter", h.scl_inter);
+  add("cal_min", h.cal_min);
+  add("cal_max", h.cal_max);
+  if (version_ != Version::kAnalyze) {
+    add("xyzt_units", h.xyzt_units);
+    add("qform_code", h.qform_code);
+    add("quatern", h.quatern_b, h.quatern_c, h.quatern_d);
+    add("qoffset", h.qoffset_x, h.qoffset_y, h.qoffset_z);
+    add("sform_code", h.sform_code);
+    add("srow_x", h.srow_x[0], h.srow_x[1], h.srow_x[2], h.srow_x[3]);
+    add("srow_y", h.srow_y[0], h.srow_y[1], h.srow_y[2], h.srow_y[3]);
+    add("srow_z", h.srow_z[0], h.srow_z[1], h.srow_z[2], h.srow_z[3]);
+    add("intent_code", h.intent_code);
+    add("intent_p", h.intent_p1, h.intent_p2, h.intent_p3);
+    add("dim_info", static_cast<int>(h.dim_info));
+    add("slice_code", h.slice_code);
+    add("slice_start", h.slice_start);
+    add("slice_end", h.slice_end);
+    add("slice_duration", h.slice_duration);
+    add("toffset", h.toffset);
+  }
+  for (const Extension& extension : extensions_) {
+    fields.Add("extension (content left out)", "code " + std::to_string(extension.code) + ", " +
+                                                   std::to_string(extension.content.size()) +
+                                                   " bytes");
+  }
+  return fields.Fields();
 }
 
 int NiftiSource::qform_code() const { return header_->qform_code; }

@@ -10,6 +10,7 @@
 #include "app/base/error.h"
 #include "io/byte_source.h"
 #include "io/nifti.h"
+#include "io/voxel_data.h"
 
 namespace avocet::io {
 namespace fs = std::filesystem;
@@ -66,22 +67,6 @@ VoxelLayout LayoutOf(int datatype, const std::string& name) {
       throw IoError("cannot read '" + name + "': its header names the unknown data type " +
                     std::to_string(datatype) + "; convert it to a standard type such as int16");
   }
-}
-
-// Swaps every value of `width` bytes in place.
-void SwapValues(std::vector<std::byte>& data, size_t width) {
-  const auto swap_all = [&](auto tag, auto swap) {
-    using T = decltype(tag);
-    for (size_t at = 0; at + sizeof(T) <= data.size(); at += sizeof(T)) {
-      T value;
-      std::memcpy(&value, data.data() + at, sizeof value);
-      value = swap(value);
-      std::memcpy(data.data() + at, &value, sizeof value);
-    }
-  };
-  if (width == 2) swap_all(uint16_t{}, [](uint16_t v) { return __builtin_bswap16(v); });
-  if (width == 4) swap_all(uint32_t{}, [](uint32_t v) { return __builtin_bswap32(v); });
-  if (width == 8) swap_all(uint64_t{}, [](uint64_t v) { return __builtin_bswap64(v); });
 }
 
 // What follows the header: four bytes that say whether extensions exist, then each with its size
@@ -142,14 +127,6 @@ std::optional<fs::path> FindPartner(const fs::path& path, const std::string& wan
   return std::nullopt;
 }
 
-// `claimed` when `held` is not what the file holds but the most that it can.
-[[noreturn]] void ThrowTooShort(const std::string& name, uint64_t held, uint64_t needed,
-                                bool claimed = false) {
-  throw IoError("cannot read '" + name + "': its header asks for " + std::to_string(needed) +
-                " bytes, but the file " + (claimed ? "can hold at most " : "holds ") +
-                std::to_string(held) + "; it is cut off or its header is damaged");
-}
-
 // dim[4..7] as one axis.
 int64_t CountFrames(const nifti_2_header& h, const std::string& name,
                     std::vector<std::string>& notes) {
@@ -184,23 +161,6 @@ ValueScaling ReadScaling(const nifti_2_header& h, Version version,
     notes.push_back("scl_inter is not a number; 0 is used");
   }
   return scaling;
-}
-
-template <typename T>
-void NoteNonFinite(const Volume& volume, std::vector<std::string>& notes) {
-  int64_t nan = 0;
-  int64_t infinite = 0;
-  const T* values = volume.As<T>();
-  for (int64_t i = 0, count = volume.ValueCount(); i < count; ++i) {
-    nan += std::isnan(values[i]);
-    infinite += std::isinf(values[i]);
-  }
-  const auto add = [&](int64_t count, const char* what) {
-    if (count == 0) return;
-    notes.push_back(std::to_string(count) + (count == 1 ? " value is " : " values are ") + what);
-  };
-  add(nan, "not a number (NaN)");
-  add(infinite, "infinite");
 }
 
 }  // namespace
@@ -315,8 +275,7 @@ Volume ReadNifti(const fs::path& path) {
     volume.notes.push_back("the file is longer than its header says; the rest is ignored");
   }
   if (source->big_endian()) SwapValues(volume.data, static_cast<size_t>(width));
-  if (volume.type == VoxelType::kFloat32) NoteNonFinite<float>(volume, volume.notes);
-  if (volume.type == VoxelType::kFloat64) NoteNonFinite<double>(volume, volume.notes);
+  NoteNonFinite(volume);
   volume.source = source;
   return volume;
 }

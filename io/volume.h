@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace avocet::io {
@@ -64,6 +65,10 @@ class SourceHeader {
  public:
   virtual ~SourceHeader() = default;
   virtual std::string FormatName() const = 0;  // "NIfTI-1", ...
+  virtual bool big_endian() const { return false; }
+  // What the header says, in its own words, for `avocet info`: name and value of each field. Free
+  // text and anything that may name a patient is left out.
+  virtual std::vector<std::pair<std::string, std::string>> Fields() const { return {}; }
 };
 
 // A scalar or multi-component image: a plain buffer of stored values with geometry. Cheap to move;

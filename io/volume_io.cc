@@ -2,40 +2,18 @@
 #include "io/volume_io.h"
 
 #include <algorithm>
-#include <cctype>
-#include <cstring>
 #include <optional>
 #include <string_view>
 
 #include "app/base/error.h"
 #include "io/byte_source.h"
+#include "io/dicom.h"
+#include "io/format.h"
 #include "io/nifti.h"
 
 namespace avocet::io {
 namespace fs = std::filesystem;
 namespace {
-
-// Longest first, because ".nii" is a part of ".nii.gz".
-constexpr const char* kExtensions[] = {".nii.gz", ".hdr.gz", ".img.gz", ".nii", ".hdr", ".img"};
-
-std::string Lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
-
-bool EndsWith(std::string_view text, std::string_view end) {
-  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
-}
-
-// The volume extension at the end of the name, in lower case; "" when there is none.
-std::string VolumeExtension(const fs::path& path) {
-  const std::string name = Lower(path.filename().string());
-  for (const char* extension : kExtensions) {
-    if (EndsWith(name, extension) && name.size() > std::strlen(extension)) return extension;
-  }
-  return "";
-}
 
 // A format that we know by sight and do not read. `advice` ends the sentence.
 struct Foreign {
@@ -48,18 +26,6 @@ std::optional<Foreign> RecogniseForeign(const std::vector<std::byte>& head) {
   const auto begins = [&](std::string_view magic) { return text.substr(0, magic.size()) == magic; };
   constexpr const char* kConvert = "convert it to NIfTI (.nii.gz), for example with 3D Slicer";
   constexpr const char* kPicture = "pictures have no voxel size; give a NIfTI volume (.nii.gz)";
-  if (begins("NRRD0")) return Foreign{"an NRRD file", kConvert};
-  if (text.substr(0, 512).find("ObjectType") != text.npos ||
-      (begins("NDims") && text.find("ElementType") != text.npos)) {
-    return Foreign{"a MetaImage (.mha or .mhd)", kConvert};
-  }
-  // DICOM, or old DICOM without a preamble: its first element is (0008,0005), (0008,0008) or so.
-  const bool bare_dicom = text.size() > 12 && begins(std::string_view("\x08\0", 2)) &&
-                          text[2] >= 0 && text[2] <= 0x18 && text[3] == 0;
-  if ((text.size() >= 132 && text.substr(128, 4) == "DICM") || bare_dicom) {
-    return Foreign{"a DICOM file",
-                   "convert the series to NIfTI (.nii.gz), for example with dcm2niix"};
-  }
   // MGH: big-endian version 1, then four sizes and a type from 0 to 4.
   if (text.size() >= 284 && begins(std::string_view("\0\0\0\1", 4)) &&
       text.substr(20, 3) == std::string_view("\0\0\0", 3) && text[23] >= 0 && text[23] <= 4) {
@@ -99,42 +65,41 @@ bool LooksLikeText(const std::vector<std::byte>& head) {
 }  // namespace
 
 Volume ReadVolume(const fs::path& path) {
+  if (const Format* format = FindFormat(path)) return format->Read(path);
   const std::string name = path.string();
-  const std::string extension = VolumeExtension(path);
   std::vector<std::byte> head;
-  bool compressed = false;
-  {
-    ByteSource stream(path);
-    compressed = stream.compressed();
-    stream.Append(head, 1024);
+  ByteSource(path).Append(head, 1024);  // refuses a folder
+  if (const auto foreign = RecogniseForeign(head)) {
+    throw IoError("cannot read '" + name + "': it is " + foreign->what +
+                  ", which this version does not read; " + foreign->advice);
   }
-  // A raw .img has no signature of its own; its header, beside it, decides.
-  const bool raw_half = extension == ".img" || extension == ".img.gz";
-  if (!raw_half && !LooksLikeNifti(head)) {
-    if (const auto foreign = RecogniseForeign(head)) {
-      throw IoError("cannot read '" + name + "': it is " + foreign->what +
-                    ", which this version does not read; " + foreign->advice);
-    }
-    const std::string found = LooksLikeText(head) ? "it holds text, not an image"
-                                                  : "it is not an image of a known format";
-    throw IoError("cannot read '" + name + "': " + found +
-                  "; give a NIfTI volume (.nii, .nii.gz, .hdr/.img)");
+  const std::string found =
+      LooksLikeText(head) ? "it holds text, not an image" : "it is not an image of a known format";
+  throw IoError("cannot read '" + name + "': " + found +
+                "; give an image such as a NIfTI volume (.nii.gz)");
+}
+
+Volume ReadVolume(const fs::path& path, const ReadOptions& options) {
+  if (IsDicom(path)) {
+    SilentProgress silent;
+    Progress& progress = options.progress ? *options.progress : silent;
+    const DicomTree tree = ScanDicom(path, progress);
+    const DicomSeries& series = ChooseSeries(tree, options.series, path.string());
+    return ReadDicomSeries(series, {options.regularise}, progress);
   }
-  Volume volume = ReadNifti(path);
-  const bool says_gzip = EndsWith(extension, ".gz");
-  if (!extension.empty() && compressed != says_gzip) {
-    volume.notes.push_back(compressed ? "the file is gzip, though its name does not end in .gz"
-                                      : "the file is not gzip, though its name ends in .gz");
+  if (!options.AreDefault()) {
+    throw IoError("'" + path.string() + "' is not DICOM: --series and --regularise do not apply");
   }
-  return volume;
+  return ReadVolume(path);
 }
 
 void WriteVolume(const Volume& volume, const fs::path& path) {
-  if (VolumeExtension(path).empty()) {
-    throw IoError("cannot write '" + path.string() +
-                  "': the name must end in .nii.gz, .nii, .hdr or .img");
+  const Format* format = FormatByName(path);
+  if (!format) {
+    throw IoError("cannot write '" + path.string() + "': the name must end in " +
+                  WritableExtensions());
   }
-  WriteNifti(volume, path);
+  format->Write(volume, path);
 }
 
 Volume ZerosLike(const Volume& like, VoxelType type) {
@@ -159,6 +124,7 @@ std::string StemOf(const fs::path& path) {
 
 std::vector<fs::path> ListVolumes(const fs::path& folder) {
   std::vector<fs::path> files;
+  std::vector<fs::path> alone;
   std::error_code error;
   fs::directory_iterator it(folder, error);
   if (error) {
@@ -166,9 +132,13 @@ std::vector<fs::path> ListVolumes(const fs::path& folder) {
   }
   for (const fs::directory_iterator end; it != end; it.increment(error)) {
     const fs::path& path = it->path();
-    const std::string name = path.filename().string();
+    const Format* format = FormatByName(path);
     std::error_code ignored;
-    if (name.front() == '.' || !HasVolumeExtension(path) || !it->is_regular_file(ignored)) continue;
+    if (path.filename().string().front() == '.' || !format || !it->is_regular_file(ignored)) {
+      continue;
+    }
+    const Format::Listing listing = format->InFolders();
+    if (listing == Format::Listing::kNever) continue;
     // One entry a pair: its header.
     const std::string extension = VolumeExtension(path);
     if (extension == ".img" || extension == ".img.gz") {
@@ -178,11 +148,12 @@ std::vector<fs::path> ListVolumes(const fs::path& folder) {
       };
       if (header_exists(".hdr") || header_exists(".hdr.gz") || header_exists(".HDR")) continue;
     }
-    files.push_back(path);
+    (listing == Format::Listing::kAlone ? alone : files).push_back(path);
   }
   if (error) {
     throw IoError("cannot list the folder '" + folder.string() + "': " + error.message());
   }
+  if (files.empty()) files = std::move(alone);
   std::sort(files.begin(), files.end());
   return files;
 }

@@ -1,36 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/bi_wkv_cpu.h"
 
-#include <cstdlib>
-#include <string>
+#include "kernels/cpu_isa.h"
 
 namespace avocet::kernels {
 
-#define AVOCET_DECLARE_ISA(isa)           \
-  namespace isa {                         \
-  extern const WkvCpuKernels kWkvKernels; \
-  }
-AVOCET_DECLARE_ISA(scalar)
-#if defined(__x86_64__)
-AVOCET_DECLARE_ISA(avx2)
-AVOCET_DECLARE_ISA(avx512)
-#endif
+namespace scalar {
+extern const WkvCpuKernels kWkvKernels;
+}
+namespace avx2 {
+extern const WkvCpuKernels kWkvKernels;
+}
+namespace avx512 {
+extern const WkvCpuKernels kWkvKernels;
+}
 
 const WkvCpuKernels& SelectWkvCpuKernels() {
-  static const WkvCpuKernels* chosen = [] {
+  switch (SelectCpuIsa()) {
 #if defined(__x86_64__)
-    const char* text = std::getenv("AVOCET_ISA");
-    const std::string wanted = text ? text : "";
-    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    const bool has_avx512 =
-        has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
-    if (has_avx512 && wanted != "scalar" && wanted != "avx2") return &avx512::kWkvKernels;
-    if (has_avx2 && wanted != "scalar") return &avx2::kWkvKernels;
+    case CpuIsa::kAvx512:
+      return avx512::kWkvKernels;
+    case CpuIsa::kAvx2:
+      return avx2::kWkvKernels;
 #endif
-    return &scalar::kWkvKernels;
-  }();
-  return *chosen;
+    default:
+      return scalar::kWkvKernels;
+  }
 }
 
 }  // namespace avocet::kernels

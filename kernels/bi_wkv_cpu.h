@@ -45,8 +45,7 @@ struct WkvCpuKernels {
   void (*backward_f64)(const WkvBackwardArgs<double>&, int64_t task);
 };
 
-// Kernels for the best instruction set of this processor; AVOCET_ISA=scalar|avx2|avx512 in the
-// environment asks for a lesser one (tests do).
+// Kernels for the instruction set that SelectCpuIsa chooses.
 const WkvCpuKernels& SelectWkvCpuKernels();
 
 }  // namespace avocet::kernels

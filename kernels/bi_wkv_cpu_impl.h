@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "kernels/bi_wkv_cpu.h"
@@ -57,8 +58,9 @@ Vector<T>* Scratch(int64_t rows) {
   static thread_local std::vector<char> buffer;
   const size_t bytes = rows * sizeof(Vector<T>) + 128;
   if (buffer.size() < bytes) buffer.resize(bytes);
-  const auto address = reinterpret_cast<uintptr_t>(buffer.data());
-  return reinterpret_cast<Vector<T>*>((address + 127) & ~uintptr_t{127});
+  void* start = buffer.data();
+  size_t space = buffer.size();
+  return static_cast<Vector<T>*>(std::align(128, rows * sizeof(Vector<T>), start, space));
 }
 
 template <typename T, typename Args>
@@ -127,50 +129,60 @@ Vector<T> ExpOf(const Vector<T>& x, double sign) {
 
 // ---------------------------------------------------------------- exact, fast range
 
+// lambda^n for n up to a segment, each right to its last bit: repeated multiplication in T would
+// drift.
+template <typename T>
+struct Powers {
+  static constexpr int kSegment = 128;
+
+  Vector<T> delta;         // 1 - lambda
+  Vector<T> of[kSegment];  // lambda^n
+  Vector<double> segment;  // lambda^kSegment
+
+  explicit Powers(const Vector<T>& w) : delta(DeltaOf<T>(w)) {
+    const Vector<double> lambda = ExpOf<double>(Convert<double, T>(w), -1);
+    segment = Vector<double>{} + 1;
+    for (int n = 0; n < kSegment; ++n) {
+      of[n] = Convert<T, double>(segment);
+      segment *= lambda;
+    }
+  }
+};
+
 // A one-sided sum that keeps full precision over any number of tokens: the sum over the present
-// segment in T, what lies before it as a carry that is folded in double and decays by `power`.
+// segment in T, and what lies before it as a carry that is folded in double.
 template <typename T>
 class CarriedSums {
  public:
   using V = Vector<T>;
   using W = Vector<double>;
-  static constexpr int kSegment = 128;
 
-  CarriedSums(const V& delta, const Vector<T>& w) : delta_(delta) {
-    const W w_double = Convert<double, T>(w);
-    segment_decay_ = ExpOf<double>(w_double, -kSegment);
-  }
+  explicit CarriedSums(const Powers<T>& powers) : powers_(powers) {}
 
   Sums<V> Value() const {
-    return {local_.num + power_ * carry_.num, local_.den + power_ * carry_.den};
+    const V& power = powers_.of[tokens_];
+    return {local_.num + power * carry_.num, local_.den + power * carry_.den};
   }
   // Adds token (e v, e) and moves one token on.
   void Add(const V& e, const V& v) {
-    Advance(local_, e, v, delta_);
-    Step();
+    Advance(local_, e, v, powers_.delta);
+    if (++tokens_ == Powers<T>::kSegment) Fold();
   }
   void AddAdjoint(const V& p, const V& q) {
-    AdvanceAdjoint(local_, p, q, delta_);
-    Step();
+    AdvanceAdjoint(local_, p, q, powers_.delta);
+    if (++tokens_ == Powers<T>::kSegment) Fold();
   }
 
  private:
-  void Step() {
-    power_ -= delta_ * power_;
-    if (++tokens_ == kSegment) Fold();
-  }
   void Fold() {
-    total_.num = total_.num * segment_decay_ + Convert<double, T>(local_.num);
-    total_.den = total_.den * segment_decay_ + Convert<double, T>(local_.den);
+    total_.num = total_.num * powers_.segment + Convert<double, T>(local_.num);
+    total_.den = total_.den * powers_.segment + Convert<double, T>(local_.den);
     carry_ = {Convert<T, double>(total_.num), Convert<T, double>(total_.den)};
     local_ = {V{}, V{}};
-    power_ = V{} + 1;
     tokens_ = 0;
   }
 
-  V delta_;
-  W segment_decay_;
-  V power_ = V{} + 1;
+  const Powers<T>& powers_;
   Sums<V> local_{V{}, V{}}, carry_{V{}, V{}};
   Sums<W> total_{W{}, W{}};
   int tokens_ = 0;
@@ -183,16 +195,16 @@ void ForwardExact(const WkvForwardArgs<T>& a, const Block<T, WkvForwardArgs<T>>&
   V* e = Scratch<T>(3 * n);
   Sums<V>* future_of = reinterpret_cast<Sums<V>*>(e + n);
   const V maximum = MaximumOverTokens<T>(b.k, n);
-  const V delta = DeltaOf<T>(b.w);
+  const Powers<T> powers(b.w);
   const V bonus = ExpOf<T>(b.u, 1);
 
-  CarriedSums<T> future(delta, b.w);
+  CarriedSums<T> future(powers);
   for (int64_t t = n - 1; t >= 0; --t) {
     e[t] = Exp(b.k.Load(t) - maximum);
     future_of[t] = future.Value();
     future.Add(e[t], b.v.Load(t));
   }
-  CarriedSums<T> past(delta, b.w);
+  CarriedSums<T> past(powers);
   T* y = a.y + b.offset;
   for (int64_t t = 0; t < n; ++t) {
     const V vt = b.v.Load(t);
@@ -200,6 +212,13 @@ void ForwardExact(const WkvForwardArgs<T>& a, const Block<T, WkvForwardArgs<T>>&
     Store<T>(y, a.channels, b.count, t, out.num / out.den);
     past.Add(e[t], vt);
   }
+}
+
+// a.num b.num - a.den b.den. The two products nearly cancel: in double.
+template <typename T>
+Vector<double> Difference(const Sums<Vector<T>>& a, const Sums<Vector<T>>& b) {
+  return Convert<double, T>(a.num) * Convert<double, T>(b.num) -
+         Convert<double, T>(a.den) * Convert<double, T>(b.den);
 }
 
 template <typename T>
@@ -212,18 +231,18 @@ void BackwardExact(const WkvBackwardArgs<T>& a, const Block<T, WkvBackwardArgs<T
   Sums<V>* adjoint_of = reinterpret_cast<Sums<V>*>(e + 3 * n);  // past adjoint sums
   Sums<V>* pq = reinterpret_cast<Sums<V>*>(e + 5 * n);
   const V maximum = MaximumOverTokens<T>(b.k, n);
-  const V delta = DeltaOf<T>(b.w);
+  const Powers<T> powers(b.w);
   const V bonus = ExpOf<T>(b.u, 1);
   const Rows<T> g{a.g + b.offset, a.channels, b.count};
 
-  CarriedSums<T> future(delta, b.w);
+  CarriedSums<T> future(powers);
   for (int64_t t = n - 1; t >= 0; --t) {
     e[t] = Exp(b.k.Load(t) - maximum);
     sums_of[t] = future.Value();
     future.Add(e[t], b.v.Load(t));
   }
   W gw{}, gu{};
-  CarriedSums<T> past(delta, b.w), past_adjoint(delta, b.w);
+  CarriedSums<T> past(powers), past_adjoint(powers);
   for (int64_t t = 0; t < n; ++t) {
     const V vt = b.v.Load(t);
     const Sums<V> before = past.Value(), after = sums_of[t];
@@ -233,12 +252,12 @@ void BackwardExact(const WkvBackwardArgs<T>& a, const Block<T, WkvBackwardArgs<T
     const Sums<V> adjoint = past_adjoint.Value();
     pq[t] = {p, q};
     adjoint_of[t] = adjoint;
-    gw += Convert<double, T>(adjoint.num * after.num - adjoint.den * after.den);
+    gw += Difference<T>(adjoint, after);
     sums_of[t] = before;
     past.Add(e[t], vt);
     past_adjoint.AddAdjoint(p, q);
   }
-  CarriedSums<T> future_adjoint(delta, b.w);
+  CarriedSums<T> future_adjoint(powers);
   T* gk = a.gk + b.offset;
   T* gv = a.gv + b.offset;
   for (int64_t t = n - 1; t >= 0; --t) {
@@ -248,7 +267,7 @@ void BackwardExact(const WkvBackwardArgs<T>& a, const Block<T, WkvBackwardArgs<T
     Store<T>(gk, a.channels, b.count, t, grad.k);
     Store<T>(gv, a.channels, b.count, t, grad.v);
     gu += Convert<double, T>(grad.u);
-    gw += Convert<double, T>(adjoint.num * sums_of[t].num - adjoint.den * sums_of[t].den);
+    gw += Difference<T>(adjoint, sums_of[t]);
     future_adjoint.AddAdjoint(pq[t].num, pq[t].den);
   }
   const int64_t row = b.batch_index * a.channels + b.first_channel;
@@ -504,8 +523,9 @@ void BackwardOfficial(const WkvBackwardArgs<T>& a, const Block<T, WkvBackwardArg
   const W maximum = Convert<double, T>(MaximumOverTokens<T>(b.k, n));
   const Rows<T> g{a.g + b.offset, a.channels, b.count};
   std::vector<char> storage(n * sizeof(Token) + 128);
-  auto* tokens = reinterpret_cast<Token*>((reinterpret_cast<uintptr_t>(storage.data()) + 127) &
-                                          ~uintptr_t{127});
+  void* start = storage.data();
+  size_t space = storage.size();
+  auto* tokens = static_cast<Token*>(std::align(128, n * sizeof(Token), start, space));
   W gw{}, gu{};
   W past_g{}, past_h{};
   OfficialOutputs<true, T>(a, b, oc, maximum,

@@ -58,7 +58,8 @@ class DepthwiseFunction : public torch::autograd::Function<DepthwiseFunction> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor x = saved[0].contiguous(kChannelsLast), weight = saved[1];
+    const at::Tensor x = saved[0].contiguous(kChannelsLast);
+    const at::Tensor& weight = saved[1];
     const at::Tensor gy = gradients[0].to(x.scalar_type()).contiguous(kChannelsLast);
     const at::Tensor packed = PackWeight(weight);
     DepthwiseArgs a = Arguments(x, packed, weight.size(2), context->saved_data["stride"].toInt(),
@@ -87,8 +88,8 @@ bool DepthwiseConvSupports(const at::Tensor& x, const at::Tensor& weight, int64_
   const int64_t k = weight.size(2);
   return weight.scalar_type() == at::kFloat && weight.size(0) == x.size(1) && weight.size(1) == 1 &&
          weight.size(3) == k && (k == 3 || k == 5 || k == 7 || k == 9) &&
-         (stride == 1 || stride == 2) && padding >= 0 && padding < k && x.size(1) >= 8 &&
-         x.numel() > 0 && x.size(2) + 2 * padding >= k && x.size(3) + 2 * padding >= k;
+         (stride == 1 || stride == 2) && padding >= 0 && padding < k && x.numel() > 0 &&
+         x.size(2) + 2 * padding >= k && x.size(3) + 2 * padding >= k;
 }
 
 at::Tensor DepthwiseConv(const at::Tensor& x, const at::Tensor& weight, int64_t stride,

@@ -8,7 +8,7 @@
 namespace avocet::kernels {
 
 // True when DepthwiseConv takes these tensors: CPU, x [N, C, H, W] in float32 or bfloat16, weight
-// [C, 1, k, k] in float32 with k one of 3, 5, 7, 9, stride 1 or 2, 0 <= padding < k, C >= 8.
+// [C, 1, k, k] in float32 with k one of 3, 5, 7, 9, stride 1 or 2, 0 <= padding < k.
 bool DepthwiseConvSupports(const at::Tensor& x, const at::Tensor& weight, int64_t stride,
                            int64_t padding);
 

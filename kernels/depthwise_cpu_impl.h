@@ -4,6 +4,7 @@
 // loops have neither borders nor type conversions.
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "kernels/depthwise_cpu.h"
@@ -25,8 +26,9 @@ float* Scratch(int which, int64_t floats) {
   thread_local std::vector<float> buffers[2];
   auto& buffer = buffers[which];
   if (static_cast<int64_t>(buffer.size()) < floats + 16) buffer.resize(floats + 16);
-  const auto address = reinterpret_cast<uintptr_t>(buffer.data());
-  return reinterpret_cast<float*>((address + 63) & ~uintptr_t{63});
+  void* start = buffer.data();
+  size_t space = buffer.size() * sizeof(float);
+  return static_cast<float*>(std::align(64, floats * sizeof(float), start, space));
 }
 
 inline void ReadPixel(const void* base, int64_t offset, int64_t count, bool bfloat16, float* to) {

@@ -34,9 +34,9 @@ std::unique_ptr<RwkvUnet> LoadRwkvUnet(const TensorFile& file, const std::string
   WkvMode mode = WkvMode::kExact;
   if (options.wkv) {
     mode = *options.wkv;
-  } else if (const auto card = file.metadata.find("avocet"); card != file.metadata.end()) {
-    const std::string name = ModelCardFromJson(card->second).wkv;
-    if (!name.empty()) mode = WkvModeFromName(name);
+  } else {
+    const ModelCard card = CardOf(file);
+    if (!card.empty() && !card.wkv.empty()) mode = WkvModeFromName(card.wkv);
   }
   auto network =
       std::make_unique<RwkvUnet>(RwkvUnetConfig::ForVariant(report.variant, report.classes), mode);

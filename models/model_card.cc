@@ -151,6 +151,7 @@ std::string CheckModelCard(const ModelCard& card) {
   if (wrong.empty()) wrong = OneOf("modality", card.modality, {"", "MR", "CT", "US", "OT"});
   if (wrong.empty()) wrong = OneOf("plane", card.plane, {"axial", "coronal", "sagittal"});
   if (wrong.empty()) wrong = OneOf("wkv", card.wkv, {"exact", "official32", "official64"});
+  if (wrong.empty()) wrong = OneOf("tta", card.tta, {"", "none", "flip", "flip-rot"});
   if (wrong.empty()) wrong = CheckPreprocessing(card.preprocessing);
   if (wrong.empty() && card.preprocessing.context == 1 && card.input_channels != 3) {
     wrong = "'preprocessing.context' 1 needs 'input_channels' 3";
@@ -185,6 +186,7 @@ std::string ToJson(const ModelCard& card) {
         {"size", p.size},
         {"pixel_mm", p.pixel_mm},
         {"context", p.context}}},
+      {"tta", card.tta},
       {"licence", card.licence},
       {"provenance", card.provenance},
   };
@@ -217,6 +219,7 @@ ModelCard ModelCardFromJson(const std::string& text) {
   ReadOptional(json, "plane", card.plane);
   ReadOptional(json, "wkv", card.wkv);
   if (json.contains("preprocessing")) card.preprocessing = ReadPreprocessing(json["preprocessing"]);
+  ReadOptional(json, "tta", card.tta);
   ReadOptional(json, "licence", card.licence);
   ReadOptional(json, "provenance", card.provenance);
   const std::string wrong = CheckModelCard(card);

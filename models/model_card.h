@@ -50,6 +50,9 @@ struct ModelCard {
   std::string plane = "axial";    // "axial", "coronal", "sagittal"
   std::string wkv = "exact";      // "exact", "official32", "official64"
   Preprocessing preprocessing;
+  // The most test-time averaging that the training prepared the model for: "none", "flip" (mirrored
+  // columns), "flip-rot" (and quarter turns); "" = not known.
+  std::string tta;
   std::string licence;
   std::map<std::string, std::string> provenance;  // data, recipe, seed, scores, version, date
 

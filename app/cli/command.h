@@ -17,6 +17,7 @@ using Action = std::function<ExitCode(Progress& progress)>;
 // Each subcommand is one file with one such function: it adds itself to `app` and, when chosen,
 // sets `action`. The option struct is kept alive by the lambdas (shared_ptr).
 void AddInfo(CLI::App& app, Action& action);
+void AddConvert(CLI::App& app, Action& action);
 void AddModel(CLI::App& app, Action& action);
 void AddForward(CLI::App& app, Action& action);
 void AddSegment(CLI::App& app, Action& action);

@@ -33,18 +33,21 @@ void AddForward(CLI::App& app, Action& action) {
   auto options = std::make_shared<core::ForwardJobOptions>();
   auto input = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("forward", "Run a network on a tensor file");
-  command->add_option("-m,--model", options->model, "Checkpoint (.pth) or .safetensors")->required();
-  command->add_option("-i,--input", *input,
-                      "FILE.safetensors[:TENSOR], [N, C, H, W]; one channel is repeated to three")
+  command->add_option("-m,--model", options->model, "Checkpoint (.pth) or .safetensors")
+      ->required();
+  command
+      ->add_option("-i,--input", *input,
+                   "FILE.safetensors[:TENSOR], [N, C, H, W]; one channel is repeated to three")
       ->required();
   command->add_option("-o,--output", options->output, "Written; holds one tensor, 'output'")
       ->required();
   command->add_option("--architecture", options->architecture,
                       "rwkv-unet-t, rwkv-unet-s or rwkv-unet-b (default: found from the tensors)");
   command->add_option("--classes", options->classes, "Number of classes (default: from the file)");
-  command->add_option("--wkv", options->wkv,
-                      "exact (the definition) or official (what the official CUDA kernel computes); "
-                      "default: what the model says, else exact");
+  command->add_option(
+      "--wkv", options->wkv,
+      "exact (the definition) or official (what the official CUDA kernel computes); "
+      "default: what the model says, else exact");
   command->add_option("--dtype", options->dtype, "float32 or float64")->capture_default_str();
   command->add_flag("--allow-missing", options->allow_missing,
                     "Fill missing tensors with initial values instead of refusing");

@@ -14,6 +14,8 @@ namespace {
 struct Options {
   std::vector<std::string> files;
   bool json = false;
+  core::InfoOptions info;
+  bool header = false;
 };
 
 std::string Number(double value) {
@@ -38,10 +40,61 @@ void Row(const char* label, const std::string& text) {
   std::printf("  %-12s %s\n", label, text.c_str());
 }
 
-void Print(const core::InfoItem& item) {
+std::string Size(uint64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, bytes < 1000000 ? "%.1f kB" : "%.1f MB",
+                static_cast<double>(bytes) / (bytes < 1000000 ? 1e3 : 1e6));
+  return text;
+}
+
+void PrintTree(const io::DicomTree& tree, bool show_patient) {
+  Row("DICOM",
+      std::to_string(tree.files) + " files" +
+          (tree.other_files > 0 ? ", " + std::to_string(tree.other_files) + " others passed over"
+                                : ""));
+  int number = 0, person = 0;
+  for (const auto& patient : tree.patients) {
+    ++person;
+    std::printf("  patient %d%s\n", person,
+                show_patient ? (": " + patient.name + ", ID " + patient.id).c_str() : "");
+    for (const auto& study : patient.studies) {
+      std::printf("    study %s%s%s  %s\n", study.date.c_str(), study.date.empty() ? "" : "  ",
+                  study.description.c_str(), study.uid.c_str());
+      for (const auto& series : study.series) {
+        std::printf("      series %d: %s", ++number, series.modality.c_str());
+        if (!series.description.empty()) std::printf(", %s", series.description.c_str());
+        if (!series.split.empty()) std::printf(", %s", series.split.c_str());
+        if (series.size[0] > 0) {
+          std::printf(", %lld x %lld x %lld", static_cast<long long>(series.size[0]),
+                      static_cast<long long>(series.size[1]),
+                      static_cast<long long>(series.size[2]));
+        }
+        std::printf(", %lld %s, %s  %s\n", static_cast<long long>(series.files),
+                    series.files == 1 ? "file" : "files", Size(series.bytes).c_str(),
+                    series.uid.c_str());
+        if (!series.problem.empty()) {
+          std::printf("        not readable: %s%s\n", series.problem.c_str(),
+                      series.can_regularise ? " (--regularise resamples it)" : "");
+        }
+        for (const auto& note : series.notes) std::printf("        note: %s\n", note.c_str());
+      }
+    }
+  }
+  for (const auto& skipped : tree.skipped) Row("skipped", skipped);
+}
+
+void Print(const core::InfoItem& item, bool header, bool show_patient) {
   const core::VolumeInfo& info = item.info;
   const io::Geometry& g = info.geometry;
   std::printf("%s\n", item.path.c_str());
+  // One readable file needs no list.
+  if (item.dicom && (show_patient || !item.has_info || item.dicom->files > 1)) {
+    PrintTree(*item.dicom, show_patient);
+  }
+  if (!item.has_info) {
+    std::printf("  --series N (or UID) describes one of them\n");
+    return;
+  }
   Row("format", info.format + (info.big_endian ? ", big endian" : ""));
   std::string size = std::to_string(g.size[0]) + " x " + std::to_string(g.size[1]) + " x " +
                      std::to_string(g.size[2]) + " voxels";
@@ -64,6 +117,10 @@ void Print(const core::InfoItem& item) {
   if (info.sform_code >= 0) Row("sform code", CodeText(info.sform_code));
   if (!info.modality.empty()) Row("modality", info.modality);
   for (const auto& note : info.notes) Row("note", note);
+  if (!header) return;
+  for (const auto& [name, value] : info.header) {
+    std::printf("  header       %s: %s\n", name.c_str(), value.c_str());
+  }
 }
 
 }  // namespace
@@ -72,14 +129,25 @@ void AddInfo(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("info", "Size, spacing, orientation, type and values of image files");
-  command->add_option("files", options->files, "NIfTI or ANALYZE files")->required();
+  command
+      ->add_option("files", options->files,
+                   "Image files (NIfTI, NRRD, MetaImage, DICOM, ...), or folders with DICOM series")
+      ->required();
+  command->add_flag("--header", options->header, "Every field of the header too (JSON has them)");
   command->add_flag("--json", options->json,
                     "Print JSON: an object, or an array for several files");
+  command->add_option("--series", options->info.series,
+                      "Which DICOM series to describe: its number in the list, UID, or UID:N");
+  command->add_flag(
+      "--regularise", options->info.regularise,
+      "Resample a DICOM series with tilt, missing or uneven slices onto an even grid");
+  command->add_flag("--show-patient", options->info.show_patient,
+                    "Show names and numbers of patients, hidden otherwise");
   command->callback([options, &action] {
     action = [options](Progress& progress) {
       const std::vector<std::filesystem::path> paths(options->files.begin(), options->files.end());
-      const auto items = core::DescribeVolumes(paths, progress);
-      if (options->json) std::printf("%s\n", core::ToJson(items).c_str());
+      const auto items = core::DescribeVolumes(paths, options->info, progress);
+      if (options->json) std::printf("%s\n", core::ToJson(items, options->info).c_str());
       bool first = true;
       int failed = 0;
       for (const auto& item : items) {
@@ -89,7 +157,7 @@ void AddInfo(CLI::App& app, Action& action) {
           std::fprintf(stderr, "avocet: error: %s\n", item.error.c_str());
         } else if (!options->json) {
           if (!first) std::printf("\n");
-          Print(item);
+          Print(item, options->header, options->info.show_patient);
           first = false;
         }
       }

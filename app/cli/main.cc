@@ -58,13 +58,16 @@ int main(int argc, char** argv) {
       "cancelled.");
 
   avocet::cli::Action action;
-  avocet::cli::AddEvaluate(app, action);
-  avocet::cli::AddSegment(app, action);
-  avocet::cli::AddDoctor(app, action);
-  avocet::cli::AddModel(app, action);
   avocet::cli::AddInfo(app, action);
+  avocet::cli::AddSegment(app, action);
+  avocet::cli::AddEvaluate(app, action);
+  avocet::cli::AddConvert(app, action);
   avocet::cli::AddForward(app, action);
   avocet::cli::AddTrain(app, action);
+  avocet::cli::AddModel(app, action);
+  avocet::cli::AddForward(app, action);
+  avocet::cli::AddDemo(app, action);
+  avocet::cli::AddDoctor(app, action);
   avocet::cli::AddExport(app, action);
   avocet::cli::AddAnonymize(app, action);
 

@@ -72,6 +72,7 @@ void PrintCard(const models::ModelCard& card) {
   if (p.resample == "spacing") text += " " + Number(p.pixel_mm) + " mm";
   if (p.context > 0) text += ", neighbouring slices as channels";
   field("resampling", text);
+  field("averaging", card.tta.empty() ? "" : "up to --tta " + card.tta);
   field("licence", card.licence);
   for (const auto& [key, value] : card.provenance) field(key.c_str(), value);
 }
@@ -182,6 +183,10 @@ void AddModelConvert(CLI::App& parent, Action& action) {
       ->check(CLI::PositiveNumber);
   command->add_option("--channels", options->input_channels, "Input channels: 1 or 3")
       ->check(CLI::IsMember({1, 3}));
+  command
+      ->add_option("--tta", options->tta,
+                   "Most test-time averaging the training prepared for: none, flip or flip-rot")
+      ->check(CLI::IsMember({"none", "flip", "flip-rot"}));
   command->add_option("--licence", options->licence, "Licence of the weights");
   command->add_option("--provenance", options->provenance, "KEY=VALUE; may be repeated");
   command->callback([options, half, &action] {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 namespace avocet::cli {
@@ -27,7 +28,7 @@ size_t TerminalWidth() {
 
 std::string Duration(double seconds) {
   char text[32];
-  const long s = static_cast<long>(seconds + 0.5);
+  const long s = std::lround(seconds);
   if (s < 60) {
     std::snprintf(text, sizeof text, "%lds", s);
   } else if (s < 3600) {
@@ -61,6 +62,10 @@ void TerminalProgress::Clear() {
 bool TerminalProgress::Update(double fraction, std::string_view text) {
   if (cancelled) return false;
   if (quiet_) return true;
+  if (fraction >= 1) {  // results are printed next
+    Clear();
+    return true;
+  }
   const auto now = std::chrono::steady_clock::now();
   const auto interval = std::chrono::milliseconds(terminal_ ? 100 : 5000);
   if (now - last_ < interval) return true;

@@ -13,7 +13,8 @@ namespace {
 // One name a line; empty lines and lines that begin with # are left out.
 std::vector<std::string> NamesInFile(const std::string& path) {
   std::ifstream in(path);
-  if (!in) throw IoError("'" + path + "' cannot be read; --validation-list takes a file of case names");
+  if (!in)
+    throw IoError("'" + path + "' cannot be read; --validation-list takes a file of case names");
   std::vector<std::string> names;
   for (std::string line; std::getline(in, line);) {
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
@@ -27,8 +28,8 @@ void PrintResult(const core::TrainResult& r) {
   std::printf("%s after %d epochs, %.1f min, %.1f slices/s\n",
               r.finished ? "finished" : "stopped (continue with --resume)", r.epochs_done,
               r.seconds / 60, r.slices_per_second);
-  std::printf("cases: %d training, %d validation, %d left out\n", r.training_cases,
-              r.validation_cases, r.skipped_cases);
+  std::printf("cases: %d training (%lld slices), %d validation, %d left out\n", r.training_cases,
+              static_cast<long long>(r.slices), r.validation_cases, r.skipped_cases);
   if (r.best_epoch > 0) {
     std::printf("best validation Dice %.4f in epoch %d", r.best_dice, r.best_epoch);
     for (const auto& [name, dice] : r.best_class_dice) std::printf(", %s %.4f", name.c_str(), dice);
@@ -43,82 +44,123 @@ void AddTrain(CLI::App& app, Action& action) {
   auto o = std::make_shared<core::TrainOptions>();
   auto list = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("train", "Train a segmentation network on an MSD folder");
-  command->add_option("data", o->data, "Folder with dataset.json, imagesTr/ and labelsTr/")->required();
-  command->add_option("-o,--output", o->output,
-                      "Folder for model.safetensors, last.ckpt, log.csv")->required();
+  command->add_option("data", o->data, "Folder with dataset.json, imagesTr/ and labelsTr/")
+      ->required();
+  command->add_option("-o,--output", o->output, "Folder for model.safetensors, last.ckpt, log.csv")
+      ->required();
   command->add_option("--variant", o->variant, "RWKV-UNet T, S or B")->capture_default_str();
   command->add_option("--name", o->name, "Name of the model, for people");
 
   const std::string recipe = "Recipe";
   command->add_option("--epochs", o->epochs, "Epochs")->capture_default_str()->group(recipe);
   command->add_option("--batch", o->batch, "Slices a step")->capture_default_str()->group(recipe);
-  command->add_option("--lr", o->learning_rate, "Learning rate")->capture_default_str()->group(recipe);
-  command->add_option("--schedule", o->schedule,
-                      "cosine, poly, constant, cosine-epoch, synapse-official, acdc-official, "
-                      "acdc-release")->capture_default_str()->group(recipe);
-  command->add_option("--warmup", o->warmup_epochs, "Epochs of linear warm-up (cosine, poly, constant)")
-      ->capture_default_str()->group(recipe);
-  command->add_option("--weight-decay", o->weight_decay, "AdamW weight decay")
-      ->capture_default_str()->group(recipe);
-  command->add_flag("--decay-everything", o->decay_everything,
-                    "Decay norms, biases and vectors too, as published")->group(recipe);
-  command->add_option("--clip", o->clip, "Largest gradient norm, 0 = none")
-      ->capture_default_str()->group(recipe);
-  command->add_option("--ce-weight", o->ce_weight, "Loss = w CE + (1 - w) Dice")
-      ->capture_default_str()->group(recipe);
-  command->add_option("--ema", o->ema, "Decay of averaged weights, 0 = off")
-      ->capture_default_str()->group(recipe);
-  command->add_option("--drop-path", o->drop_path, "Largest drop-path rate (default: the variant's)")
+  command->add_option("--lr", o->learning_rate, "Learning rate")
+      ->capture_default_str()
       ->group(recipe);
-  command->add_option("--augmentation", o->augmentation,
-                      "none, default, default-strong, synapse, acdc, synapse-release, acdc-release")
-      ->capture_default_str()->group(recipe);
+  command
+      ->add_option("--schedule", o->schedule,
+                   "cosine, poly, constant, cosine-epoch, synapse-official, acdc-official, "
+                   "acdc-release")
+      ->capture_default_str()
+      ->group(recipe);
+  command
+      ->add_option("--warmup", o->warmup_epochs,
+                   "Epochs of linear warm-up (cosine, poly, constant)")
+      ->capture_default_str()
+      ->group(recipe);
+  command->add_option("--weight-decay", o->weight_decay, "AdamW weight decay")
+      ->capture_default_str()
+      ->group(recipe);
+  command
+      ->add_flag("--decay-everything", o->decay_everything,
+                 "Decay norms, biases and vectors too, as published")
+      ->group(recipe);
+  command->add_option("--clip", o->clip, "Largest gradient norm, 0 = none")
+      ->capture_default_str()
+      ->group(recipe);
+  command->add_option("--ce-weight", o->ce_weight, "Loss = w CE + (1 - w) Dice")
+      ->capture_default_str()
+      ->group(recipe);
+  command->add_option("--ema", o->ema, "Decay of averaged weights, 0 = off")
+      ->capture_default_str()
+      ->group(recipe);
+  command
+      ->add_option("--drop-path", o->drop_path, "Largest drop-path rate (default: the variant's)")
+      ->group(recipe);
+  command
+      ->add_option("--augmentation", o->augmentation,
+                   "none, default, default-strong, synapse, acdc, synapse-release, acdc-release")
+      ->capture_default_str()
+      ->group(recipe);
   command->add_option("--flips", o->flips, "Mirror at random: r rows, c columns, s slice order")
       ->group(recipe);
-  command->add_option("--background-share", o->background_share,
-                      "Share of the slices without foreground that an epoch uses")
-      ->capture_default_str()->group(recipe);
+  command
+      ->add_option("--background-share", o->background_share,
+                   "Share of the slices without foreground that an epoch uses")
+      ->capture_default_str()
+      ->group(recipe);
   command->add_option("--seed", o->seed, "Seed of every random decision")
-      ->capture_default_str()->group(recipe);
+      ->capture_default_str()
+      ->group(recipe);
   command->add_option("--precision", o->precision, "float32 or bfloat16")
-      ->capture_default_str()->group(recipe);
+      ->capture_default_str()
+      ->group(recipe);
 
   const std::string input = "Input of the network";
   command->add_option("--plane", o->plane, "axial, coronal or sagittal")
-      ->capture_default_str()->group(input);
+      ->capture_default_str()
+      ->group(input);
   command->add_option("--pixel-mm", o->pixel_mm, "Pixel size in mm, 0 = as stored")
-      ->capture_default_str()->group(input);
+      ->capture_default_str()
+      ->group(input);
   command->add_option("--context", o->context, "Neighbouring slices each side as channels: 0 or 1")
-      ->capture_default_str()->group(input);
+      ->capture_default_str()
+      ->group(input);
   command->add_option("--intensity", o->intensity, "none, percentile, zscore or window")
-      ->capture_default_str()->group(input);
+      ->capture_default_str()
+      ->group(input);
   command->add_option("--window", o->window, "Lower and upper end for --intensity window")
-      ->expected(2)->group(input);
-  command->add_option("--canvas", o->canvas,
-                      "Rows and columns of the training images, multiples of 16 (default: the largest slice)")
-      ->expected(2)->group(input);
+      ->expected(2)
+      ->group(input);
+  command
+      ->add_option(
+          "--canvas", o->canvas,
+          "Rows and columns of the training images, multiples of 16 (default: the largest slice)")
+      ->expected(2)
+      ->group(input);
 
   const std::string validation = "Validation";
-  command->add_option("--validation", o->validation, "Names of the cases to hold out")->group(validation);
-  command->add_option("--validation-list", *list, "File with one such name a line")->group(validation);
-  command->add_option("--validation-fraction", o->validation_fraction,
-                      "Share of cases to hold out when none are named")
-      ->capture_default_str()->group(validation);
+  command->add_option("--validation", o->validation, "Names of the cases to hold out")
+      ->group(validation);
+  command->add_option("--validation-list", *list, "File with one such name a line")
+      ->group(validation);
+  command
+      ->add_option("--validation-fraction", o->validation_fraction,
+                   "Share of cases to hold out when none are named")
+      ->capture_default_str()
+      ->group(validation);
   command->add_option("--validate-every", o->validate_every, "Epochs between validations")
-      ->capture_default_str()->group(validation);
+      ->capture_default_str()
+      ->group(validation);
   command->add_flag("--keep-last", o->keep_last, "Keep the last state instead of the best")
       ->group(validation);
 
   const std::string run = "Run";
-  command->add_flag("--resume", o->resume, "Continue from last.ckpt in the output folder")->group(run);
-  command->add_option("--max-minutes", o->max_minutes, "Stop after this time, resumable; 0 = no limit")
-      ->capture_default_str()->group(run);
+  command->add_flag("--resume", o->resume, "Continue from last.ckpt in the output folder")
+      ->group(run);
+  command
+      ->add_option("--max-minutes", o->max_minutes, "Stop after this time, resumable; 0 = no limit")
+      ->capture_default_str()
+      ->group(run);
   command->add_option("--checkpoint-minutes", o->checkpoint_minutes, "Time between checkpoints")
-      ->capture_default_str()->group(run);
+      ->capture_default_str()
+      ->group(run);
   command->add_option("--device", o->device.text, "auto or cpu (training runs on the CPU)")
-      ->capture_default_str()->group(run);
+      ->capture_default_str()
+      ->group(run);
   command->add_option("--threads", o->device.threads, "CPU threads, 0 = all")
-      ->capture_default_str()->group(run);
+      ->capture_default_str()
+      ->group(run);
 
   command->callback([o, list, &action] {
     action = [o, list](Progress& progress) {

@@ -105,7 +105,8 @@ MontageCase PictureRow(const SegmentCase& item, const EvaluatedCase& scored,
   return row;
 }
 
-void DrawPicture(const DemoResult& result, const models::ModelCard& card, Progress& progress) {
+void DrawPicture(const DemoResult& result, const models::ModelCard& card, bool shipped_cases,
+                 Progress& progress) {
   std::map<std::string, const SegmentCase*> by_name;
   for (const SegmentCase& item : result.segmented.cases) {
     by_name[io::StemOf(item.output)] = &item;
@@ -114,7 +115,7 @@ void DrawPicture(const DemoResult& result, const models::ModelCard& card, Progre
   options.title = "Avocet: hippocampus in MR";
   options.labels = card.labels;
   options.subtitle = result.model_name + ", " + std::to_string(result.scores.set.cases.size()) +
-                     " cases; mean Dice";
+                     (shipped_cases ? " held-out cases; mean Dice" : " cases; mean Dice");
   for (size_t c = 0; c < result.scores.classes.size(); ++c) {
     options.subtitle += (c == 0 ? " " : ", ") + result.scores.classes[c].name + " " +
                         Mean(result.scores, c, "dice", 3);
@@ -180,7 +181,7 @@ DemoResult RunDemo(const DemoOptions& options, Progress& progress) {
   result.scores = RunEvaluate(evaluate, second);
 
   PartOf third(progress, 0.9, 1);
-  DrawPicture(result, card, third);
+  DrawPicture(result, card, options.data.empty() && options.model.empty(), third);
   progress.Update(1, "done");
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;

@@ -109,6 +109,7 @@ DoctorReport RunDoctor(Progress& progress) {
     for (const fs::path& file : files) report.models.push_back(Inspect(file));
   }
   InspectTemporaryFolder(report);
+  UpdateOrThrow(progress, 1, "done");
   return report;
 }
 

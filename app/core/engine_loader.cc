@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 
+#include "app/base/allocator.h"
 #include "app/core/engine.h"
 
 namespace avocet::core {
@@ -25,6 +26,7 @@ std::filesystem::path EnginePath() {
 const Engine* Load() {
   // libgomp reads this when it is loaded; spinning threads hurt on a busy machine.
   setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/0);
+  KeepFreedMemory();
   const auto path = EnginePath();
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (handle == nullptr) {

@@ -86,7 +86,7 @@ Protocol ImageQualityProtocol(const EvaluateOptions& options) {
   Protocol p;
   p.name = "image-quality";
   p.description = "Image quality of the prediction against the reference, in double precision.";
-  p.empty_rule = "a division by zero is undefined; PSNR of equal images is infinite";
+  p.empty_rule = "divisions by zero; PSNR of equal images is infinite";
   const std::string range = options.data_range > 0
                                 ? "data range " + Text(options.data_range)
                                 : std::string("data range = maximum - minimum of the reference");
@@ -219,8 +219,8 @@ class CaseScorer {
   std::vector<int> named_;
 };
 
-void ScoreSet(const EvaluateOptions& options, const CaseScorer& scorer, const std::string& what,
-              EvaluatedSet& set, Progress& progress) {
+void ScoreSet(const CaseScorer& scorer, const std::string& what, EvaluatedSet& set,
+              Progress& progress) {
   for (size_t n = 0; n < set.cases.size(); ++n) {
     EvaluatedCase& item = set.cases[n];
     UpdateOrThrow(progress, static_cast<double>(n) / static_cast<double>(set.cases.size()),
@@ -253,7 +253,6 @@ void ScoreSet(const EvaluateOptions& options, const CaseScorer& scorer, const st
   // A reference that nobody predicted may be a case forgotten: never passed over in silence.
   warn(set.unpaired_references, "a reference has no prediction and is left out",
        "references have no prediction and are left out");
-  (void)options;
 }
 
 void Summarise(const std::vector<Protocol>& protocols, size_t class_count, EvaluatedSet& set) {
@@ -454,9 +453,9 @@ EvaluateResult RunEvaluate(const EvaluateOptions& options, Progress& progress) {
   if (options.task == "segmentation") names = LabelNames(options, result.set);
 
   const CaseScorer scorer(options, result.protocols, names);
-  ScoreSet(options, scorer, "evaluating", result.set, progress);
+  ScoreSet(scorer, "evaluating", result.set, progress);
   if (!options.compare.empty())
-    ScoreSet(options, scorer, "evaluating " + result.compare_name + ":", result.compared, progress);
+    ScoreSet(scorer, "evaluating " + result.compare_name + ":", result.compared, progress);
 
   if (options.task == "image-quality") {
     result.classes = {{0, "image"}};

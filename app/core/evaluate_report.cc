@@ -201,13 +201,15 @@ std::string SetTables(const EvaluateResult& result, const EvaluatedSet& set, int
   for (size_t p = 0; p < result.protocols.size(); ++p) {
     const metrics::Protocol& protocol = result.protocols[p];
     text += "\nprotocol " + protocol.name + ": " + protocol.description + "\n";
-    text += "  empty masks: " + protocol.empty_rule + "\n\n";
+    text += std::string(result.task == "segmentation" ? "  empty masks: " : "  undefined: ") +
+            protocol.empty_rule + "\n\n";
     const size_t rows = scored * result.classes.size();
     const bool cases = rows <= static_cast<size_t>(std::max(max_rows, 0));
     if (cases) text += CaseTable(result, set, p);
     if (!cases || scored > 1) text += (cases ? "\n" : "") + ClassTable(result, set, p);
     if (!cases)
-      text += "  (" + std::to_string(rows) + " rows of cases are in the CSV and JSON files)\n";
+      text += "  (" + std::to_string(rows) +
+              " rows of single cases not shown; see --rows, --csv, --json)\n";
     bool substituted = false;
     for (const auto& columns : set.summaries[p])
       for (const auto& s : columns) substituted = substituted || s.n_substituted > 0;
@@ -375,7 +377,7 @@ std::string EvaluateCsv(const EvaluateResult& result) {
   std::string csv = std::string("# avocet ") + Version() + " evaluate, task " + result.task + "\n";
   for (const auto& protocol : result.protocols) {
     csv += "# protocol " + protocol.name + ": " + protocol.description +
-           " Empty masks: " + protocol.empty_rule + "\n";
+           " Special cases: " + protocol.empty_rule + "\n";
     for (const auto& column : protocol.columns)
       csv += "# " + protocol.name + "." + column.name + " [" + column.unit +
              "]: " + column.definition + "\n";
@@ -398,7 +400,7 @@ std::string EvaluateJson(const EvaluateResult& result) {
   for (const auto& protocol : result.protocols) {
     ordered_json block{{"name", protocol.name},
                        {"description", protocol.description},
-                       {"empty_masks", protocol.empty_rule}};
+                       {"special_cases", protocol.empty_rule}};
     for (const auto& column : protocol.columns)
       block["columns"].push_back({{"name", column.name},
                                   {"unit", column.unit},

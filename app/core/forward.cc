@@ -25,8 +25,8 @@ at::Tensor ReadInput(const ForwardJobOptions& options) {
   for (const auto& [name, tensor] : file.tensors) {
     if (!names.empty()) names += ", ";
     names += name;
-    const bool wanted = options.input_tensor.empty() ? tensor.shape.size() == 4
-                                                     : name == options.input_tensor;
+    const bool wanted =
+        options.input_tensor.empty() ? tensor.shape.size() == 4 : name == options.input_tensor;
     if (wanted && chosen == nullptr) chosen = &tensor;
   }
   const std::string where = "'" + options.input.string() + "'";

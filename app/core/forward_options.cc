@@ -5,7 +5,8 @@ namespace avocet::core {
 
 std::string ForwardJobOptions::Check() const {
   if (model.empty()) return "--model is missing; give a checkpoint (.pth) or a .safetensors file";
-  if (input.empty()) return "--input is missing; give a .safetensors file with a tensor [N, C, H, W]";
+  if (input.empty())
+    return "--input is missing; give a .safetensors file with a tensor [N, C, H, W]";
   if (output.empty()) return "--output is missing; give the name of the .safetensors file to write";
   std::error_code ignored;
   if (std::filesystem::equivalent(input, output, ignored) ||
@@ -18,7 +19,8 @@ std::string ForwardJobOptions::Check() const {
            "'; it must be rwkv-unet-t, rwkv-unet-s or rwkv-unet-b";
   }
   if (classes < 0) {
-    return "--classes is " + std::to_string(classes) + "; it must be 1 or more, or 0 (from the file)";
+    return "--classes is " + std::to_string(classes) +
+           "; it must be 1 or more, or 0 (from the file)";
   }
   if (!wkv.empty() && wkv != "exact" && wkv != "official" && wkv != "official32" &&
       wkv != "official64") {

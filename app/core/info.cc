@@ -71,16 +71,21 @@ void MeasureRange(const io::Volume& volume, VolumeInfo& info) {
   }
 }
 
-VolumeInfo Describe(const std::filesystem::path& path) {
-  const io::Volume volume = io::ReadVolume(path);
+VolumeInfo Describe(const io::Volume& volume) {
   VolumeInfo info;
   info.format = volume.source ? volume.source->FormatName() : "unknown";
+  if (volume.source) {
+    info.big_endian = volume.source->big_endian();
+    info.header = volume.source->Fields();
+  }
   if (const auto* nifti = dynamic_cast<const io::NiftiSource*>(volume.source.get())) {
-    info.big_endian = nifti->big_endian();
     if (nifti->version() != io::NiftiSource::Version::kAnalyze) {
       info.qform_code = nifti->qform_code();
       info.sform_code = nifti->sform_code();
     }
+  }
+  if (const auto* dicom = dynamic_cast<const io::DicomSource*>(volume.source.get())) {
+    info.big_endian = dicom->big_endian;
   }
   info.geometry = volume.geometry;
   info.orientation = volume.geometry.OrientationLetters();
@@ -94,13 +99,55 @@ VolumeInfo Describe(const std::filesystem::path& path) {
   return info;
 }
 
-nlohmann::ordered_json ItemToJson(const InfoItem& item) {
+nlohmann::ordered_json TreeToJson(const io::DicomTree& tree, bool show_patient) {
+  nlohmann::ordered_json json;
+  json["dicom_files"] = tree.files;
+  json["other_files"] = tree.other_files;
+  json["skipped"] = tree.skipped;
+  json["patients"] = nlohmann::ordered_json::array();
+  int number = 0;
+  for (const auto& patient : tree.patients) {
+    nlohmann::ordered_json person;
+    if (show_patient) {
+      person["name"] = patient.name;
+      person["id"] = patient.id;
+    }
+    person["studies"] = nlohmann::ordered_json::array();
+    for (const auto& study : patient.studies) {
+      nlohmann::ordered_json one;
+      one["study_uid"] = study.uid;
+      one["date"] = study.date;
+      one["description"] = study.description;
+      one["series"] = nlohmann::ordered_json::array();
+      for (const auto& series : study.series) {
+        nlohmann::ordered_json entry;
+        entry["number"] = ++number;
+        entry["series_uid"] = series.uid;
+        entry["split"] = series.split;
+        entry["modality"] = series.modality;
+        entry["series_number"] = series.number;
+        entry["description"] = series.description;
+        entry["files"] = series.files;
+        entry["bytes"] = series.bytes;
+        entry["size"] = series.size;
+        entry["problem"] = series.problem;
+        entry["can_regularise"] = series.can_regularise;
+        entry["notes"] = series.notes;
+        one["series"].push_back(std::move(entry));
+      }
+      person["studies"].push_back(std::move(one));
+    }
+    json["patients"].push_back(std::move(person));
+  }
+  return json;
+}
+
+nlohmann::ordered_json ItemToJson(const InfoItem& item, const InfoOptions& options) {
   nlohmann::ordered_json json;
   json["file"] = item.path.string();
-  if (!item.error.empty()) {
-    json["error"] = item.error;
-    return json;
-  }
+  if (!item.error.empty()) json["error"] = item.error;
+  if (item.dicom) json["dicom"] = TreeToJson(*item.dicom, options.show_patient);
+  if (!item.has_info) return json;
   const VolumeInfo& info = item.info;
   json["format"] = info.format;
   json["byte_order"] = info.big_endian ? "big" : "little";
@@ -124,6 +171,17 @@ nlohmann::ordered_json ItemToJson(const InfoItem& item) {
   json["sform_code"] = code(info.sform_code);
   json["modality"] = info.modality;
   json["notes"] = info.notes;
+  auto& header = json["header"] = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : info.header) {
+    // A name that comes twice keeps all its values.
+    if (header.contains(name)) {
+      auto& kept = header[name];
+      if (!kept.is_array()) kept = nlohmann::ordered_json::array({kept});
+      kept.push_back(value);
+    } else {
+      header[name] = value;
+    }
+  }
   return json;
 }
 
@@ -131,6 +189,39 @@ nlohmann::ordered_json ItemToJson(const InfoItem& item) {
 
 std::vector<InfoItem> DescribeVolumes(const std::vector<std::filesystem::path>& paths,
                                       Progress& progress) {
+  return DescribeVolumes(paths, InfoOptions(), progress);
+}
+
+namespace {
+
+void DescribeDicom(InfoItem& item, const InfoOptions& options, Progress& progress) {
+  const auto tree = std::make_shared<const io::DicomTree>(io::ScanDicom(item.path, progress));
+  item.dicom = tree;
+  const auto all = tree->AllSeries();
+  const auto readable = std::count_if(all.begin(), all.end(), [&](const io::DicomSeries* series) {
+    return series->problem.empty() || (options.regularise && series->can_regularise);
+  });
+  // Several series, or none that is an image: the list says it all.
+  std::error_code ignored;
+  const bool folder = std::filesystem::is_directory(item.path, ignored);
+  if (options.series.empty() && (readable > 1 || (readable == 0 && folder))) return;
+  // ChooseSeries counts what could be resampled too; here only what can be read as asked.
+  const io::DicomSeries* series = nullptr;
+  if (options.series.empty() && readable == 1) {
+    series = *std::find_if(all.begin(), all.end(), [&](const io::DicomSeries* one) {
+      return one->problem.empty() || (options.regularise && one->can_regularise);
+    });
+  } else {
+    series = &io::ChooseSeries(*tree, options.series, item.path.string());
+  }
+  item.info = Describe(io::ReadDicomSeries(*series, {options.regularise}, progress));
+  item.has_info = true;
+}
+
+}  // namespace
+
+std::vector<InfoItem> DescribeVolumes(const std::vector<std::filesystem::path>& paths,
+                                      const InfoOptions& options, Progress& progress) {
   std::vector<InfoItem> items;
   const auto start = std::chrono::steady_clock::now();
   for (const auto& path : paths) {
@@ -141,7 +232,15 @@ std::vector<InfoItem> DescribeVolumes(const std::vector<std::filesystem::path>& 
     InfoItem item;
     item.path = path;
     try {
-      item.info = Describe(path);
+      if (io::IsDicom(path)) {
+        DescribeDicom(item, options, progress);
+      } else {
+        io::ReadOptions read;
+        read.series = options.series;
+        read.regularise = options.regularise;
+        item.info = Describe(io::ReadVolume(path, read));
+        item.has_info = true;
+      }
     } catch (const IoError& error) {
       item.error = error.what();
     }
@@ -150,9 +249,9 @@ std::vector<InfoItem> DescribeVolumes(const std::vector<std::filesystem::path>& 
   return items;
 }
 
-std::string ToJson(const std::vector<InfoItem>& items) {
+std::string ToJson(const std::vector<InfoItem>& items, const InfoOptions& options) {
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
-  for (const auto& item : items) json.push_back(ItemToJson(item));
+  for (const auto& item : items) json.push_back(ItemToJson(item, options));
   if (items.size() == 1) json = nlohmann::ordered_json(json[0]);
   // File names need not be UTF-8.
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

@@ -4,15 +4,19 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/base/progress.h"
+#include "io/dicom.h"
 #include "io/volume.h"
 
 namespace avocet::core {
 
-// What `avocet info` tells of one file. It holds no text from the header, which may name a patient.
+// What `avocet info` tells of one file. It holds no free text from the header, which may name a
+// patient.
 struct VolumeInfo {
   std::string format;  // "NIfTI-1"
   bool big_endian = false;
@@ -30,20 +34,34 @@ struct VolumeInfo {
   int qform_code = -1;  // -1: the format has none
   int sform_code = -1;
   std::string modality;
+  // The header's own fields in its own words, free text left out.
+  std::vector<std::pair<std::string, std::string>> header;
   std::vector<std::string> notes;  // what is odd about the file
 };
 
 struct InfoItem {
   std::filesystem::path path;
   std::string error;  // "" when it was read
+  bool has_info = false;
   VolumeInfo info;
+  // Of DICOM: what was found there. A folder with several series has this and no `info`.
+  std::shared_ptr<const io::DicomTree> dicom;
 };
 
-// Reads each file; one that cannot be read gets its error and the rest go on. Throws Cancelled.
+struct InfoOptions {
+  std::string series;         // which DICOM series to describe: as in io::ChooseSeries
+  bool regularise = false;    // as in io::DicomReadOptions
+  bool show_patient = false;  // names and numbers of patients in the JSON
+};
+
+// Reads each file, or DICOM folder; one that cannot be read gets its error and the rest go on.
+// Throws Cancelled.
+std::vector<InfoItem> DescribeVolumes(const std::vector<std::filesystem::path>& paths,
+                                      const InfoOptions& options, Progress& progress);
 std::vector<InfoItem> DescribeVolumes(const std::vector<std::filesystem::path>& paths,
                                       Progress& progress);
 
 // The same as JSON: an object for one file, an array for several.
-std::string ToJson(const std::vector<InfoItem>& items);
+std::string ToJson(const std::vector<InfoItem>& items, const InfoOptions& options = {});
 
 }  // namespace avocet::core

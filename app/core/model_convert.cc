@@ -91,6 +91,7 @@ void ApplyOptions(const ModelConvertOptions& options, ModelCard& card) {
     std::copy_n(options.size.begin(), 2, card.preprocessing.size.begin());
   if (options.pixel_mm > 0) card.preprocessing.pixel_mm = options.pixel_mm;
   if (options.input_channels > 0) card.input_channels = options.input_channels;
+  if (!options.tta.empty()) card.tta = options.tta;
   if (!options.licence.empty()) card.licence = options.licence;
   for (const std::string& entry : options.provenance) {
     const size_t equals = entry.find('=');

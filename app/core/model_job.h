@@ -67,6 +67,7 @@ struct ModelConvertOptions {
   std::vector<int64_t> size;  // {rows, columns}
   double pixel_mm = 0;        // 0 = not given
   int input_channels = 0;     // 0 = not given
+  std::string tta;
   std::string licence;
   std::vector<std::string> provenance;  // "KEY=VALUE"
 

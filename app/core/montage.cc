@@ -11,6 +11,11 @@
 #include "app/core/montage_panel.h"
 #include "io/file_util.h"
 
+#ifdef __SANITIZE_ADDRESS__
+// Fontconfig keeps its configuration until the end of the process.
+extern "C" const char* __lsan_default_suppressions() { return "leak:libfontconfig\n"; }
+#endif
+
 namespace avocet::core {
 namespace {
 

@@ -152,8 +152,9 @@ void DrawGreyAndFill(cairo_t* cairo, const MontageCase& item, const Sampler& sam
       double colour[3] = {0, 0, 0};
       double covered = 0;
       for (int s = 0; s < kSamples * kSamples; ++s) {
-        const double px = x + (s % kSamples + 0.5) / kSamples;
-        const double py = y + (s / kSamples + 0.5) / kSamples;
+        const int row = s / kSamples, column = s % kSamples;
+        const double px = x + (column + 0.5) / kSamples;
+        const double py = y + (row + 0.5) / kSamples;
         for (size_t c = 1; c < labels.size(); ++c) {
           if (sampler.Mask(item.prediction, labels[c].value, px, py) < 1e-3) continue;
           if (Advantage(sampler, item.prediction, labels, c, px, py) <= 0) continue;
@@ -207,7 +208,6 @@ void TraceZero(cairo_t* cairo, const std::vector<double>& field, int width, int 
 
 void DrawOutlines(cairo_t* cairo, const MontageCase& item, const Sampler& sampler,
                   const std::vector<models::LabelInfo>& labels, int width, int height) {
-  if (item.reference.empty()) return;
   std::vector<double> field(static_cast<size_t>(width) * height);
   for (size_t c = 1; c < labels.size(); ++c) {
     for (int y = 0; y < height; ++y) {
@@ -269,6 +269,24 @@ int64_t QuantileIndex(const std::vector<int64_t>& counts, double share) {
     if (total > 0 && cumulated >= share * total) return static_cast<int64_t>(i);
   }
   return static_cast<int64_t>(share * counts.size());
+}
+
+// Background and the labels that occur in the panel's slice: the others need no sampling.
+std::vector<models::LabelInfo> Present(const std::vector<models::LabelInfo>& labels,
+                                       const std::vector<uint16_t>& values, const Panel& panel,
+                                       const io::Geometry& geometry) {
+  std::vector<models::LabelInfo> present;
+  if (values.empty() || labels.empty()) return present;
+  const Offsets offsets(panel.layout, geometry);
+  std::vector<bool> seen(65536, false);
+  for (int64_t r = 0; r < panel.layout.size[1]; ++r) {
+    for (int64_t c = 0; c < panel.layout.size[2]; ++c)
+      seen[values[offsets.At(panel.slice, r, c)]] = true;
+  }
+  for (const models::LabelInfo& label : labels) {
+    if (present.empty() || seen[label.value]) present.push_back(label);
+  }
+  return present;
 }
 
 // First index with a label and one past the last; everything when there is none.
@@ -373,8 +391,10 @@ void DrawPanel(cairo_t* cairo, const MontageCase& item, const Panel& panel,
   cairo_translate(cairo, std::round(x), std::round(y));
   cairo_rectangle(cairo, 0, 0, width, height);
   cairo_clip(cairo);
-  DrawGreyAndFill(cairo, item, sampler, window, labels, width, height);
-  DrawOutlines(cairo, item, sampler, labels, width, height);
+  DrawGreyAndFill(cairo, item, sampler, window,
+                  Present(labels, item.prediction, panel, item.geometry), width, height);
+  DrawOutlines(cairo, item, sampler, Present(labels, item.reference, panel, item.geometry), width,
+               height);
   DrawLetters(cairo, panel, width, height);
   cairo_restore(cairo);
 }

@@ -9,7 +9,7 @@
 #include "app/core/montage.h"
 #include "models/predict/slice_layout.h"
 
-struct _cairo;
+struct _cairo;  // NOLINT(bugprone-reserved-identifier): cairo's own name
 
 // One slice of a montage: which part of which slice, and how it is drawn.
 namespace avocet::core {

@@ -62,7 +62,8 @@ std::vector<models::LabelInfo> ParseLabels(const json& labels, const fs::path& f
         used = 0;
       }
       if (used == 0 || used != key.size()) {
-        throw IoError(where + ": the label \"" + key + "\" is not a number; write {\"1\": \"name\"}");
+        throw IoError(where + ": the label \"" + key +
+                      "\" is not a number; write {\"1\": \"name\"}");
       }
     } else {
       throw IoError(where + ": the label \"" + key +
@@ -116,13 +117,15 @@ void ParseChannels(const json& root, MsdDataset& dataset) {
 std::string CaseName(const fs::path& image) {
   std::string stem = io::StemOf(image);
   const std::string suffix = "_0000";
-  if (stem.size() > suffix.size() && stem.compare(stem.size() - suffix.size(), suffix.size(), suffix) == 0) {
+  if (stem.size() > suffix.size() &&
+      stem.compare(stem.size() - suffix.size(), suffix.size(), suffix) == 0) {
     stem.resize(stem.size() - suffix.size());
   }
   return stem;
 }
 
-std::vector<MsdPair> ListedPairs(const json& training, const fs::path& folder, const fs::path& file) {
+std::vector<MsdPair> ListedPairs(const json& training, const fs::path& folder,
+                                 const fs::path& file) {
   std::vector<MsdPair> pairs;
   for (const json& entry : training) {
     if (!entry.is_object() || !entry.contains("image") || !entry.contains("label") ||
@@ -152,8 +155,9 @@ std::vector<MsdPair> FoundPairs(const fs::path& folder) {
   for (const fs::path& path : io::ListVolumes(folder / "imagesTr")) {
     const std::string name = CaseName(path);
     const auto label = labels.find(name);
-    pairs.push_back({name, path, label == labels.end() ? folder / "labelsTr" / path.filename()
-                                                       : label->second});
+    pairs.push_back(
+        {name, path,
+         label == labels.end() ? folder / "labelsTr" / path.filename() : label->second});
   }
   return pairs;
 }
@@ -162,12 +166,14 @@ std::vector<MsdPair> FoundPairs(const fs::path& folder) {
 
 MsdDataset ReadMsdDataset(const fs::path& folder, Progress& progress) {
   if (!fs::is_directory(folder)) {
-    throw IoError("'" + folder.string() + "' is not a folder; give one with dataset.json, imagesTr "
+    throw IoError("'" + folder.string() +
+                  "' is not a folder; give one with dataset.json, imagesTr "
                   "and labelsTr");
   }
   const fs::path file = folder / "dataset.json";
   if (!fs::exists(file)) {
-    throw IoError("'" + folder.string() + "' has no dataset.json; the MSD layout is dataset.json, "
+    throw IoError("'" + folder.string() +
+                  "' has no dataset.json; the MSD layout is dataset.json, "
                   "imagesTr/ and labelsTr/");
   }
   const json root = json::parse(io::ReadTextFile(file), nullptr, /*allow_exceptions=*/false);
@@ -177,7 +183,8 @@ MsdDataset ReadMsdDataset(const fs::path& folder, Progress& progress) {
   MsdDataset dataset;
   dataset.folder = folder;
   const auto text = [&root](const char* key) {
-    return root.contains(key) && root[key].is_string() ? root[key].get<std::string>() : std::string();
+    return root.contains(key) && root[key].is_string() ? root[key].get<std::string>()
+                                                       : std::string();
   };
   dataset.name = text("name");
   dataset.licence = text("licence").empty() ? text("license") : text("licence");
@@ -188,8 +195,10 @@ MsdDataset ReadMsdDataset(const fs::path& folder, Progress& progress) {
                   " image channels; training supports one");
   }
 
-  const bool listed = root.contains("training") && root["training"].is_array() && !root["training"].empty();
-  std::vector<MsdPair> pairs = listed ? ListedPairs(root["training"], folder, file) : FoundPairs(folder);
+  const bool listed =
+      root.contains("training") && root["training"].is_array() && !root["training"].empty();
+  std::vector<MsdPair> pairs =
+      listed ? ListedPairs(root["training"], folder, file) : FoundPairs(folder);
   std::sort(pairs.begin(), pairs.end(),
             [](const MsdPair& a, const MsdPair& b) { return a.name < b.name; });
   std::set<std::string> names;
@@ -206,7 +215,8 @@ MsdDataset ReadMsdDataset(const fs::path& folder, Progress& progress) {
     }
   }
   if (dataset.pairs.empty()) {
-    throw IoError("'" + folder.string() + "' holds no image with a label; put images into imagesTr and "
+    throw IoError("'" + folder.string() +
+                  "' holds no image with a label; put images into imagesTr and "
                   "their labels, under the same names, into labelsTr");
   }
   return dataset;
@@ -229,7 +239,8 @@ std::vector<bool> SplitCases(const std::vector<MsdPair>& pairs,
   }
   if (fraction <= 0) return validation;
   const size_t count = std::clamp<size_t>(std::llround(fraction * pairs.size()), 1, pairs.size());
-  // Each case draws a number that depends on its name's rank only; the smallest `count` are held out.
+  // Each case draws a number that depends on its name's rank only; the smallest `count` are held
+  // out.
   std::vector<std::pair<uint64_t, size_t>> draws;
   for (size_t i = 0; i < pairs.size(); ++i) {
     draws.emplace_back(models::CounterRng(seed, 0, i, kSplitPurpose).Next(), i);

@@ -24,16 +24,16 @@ struct MsdDataset {
   std::filesystem::path folder;
   std::string name;
   std::string licence;
-  std::string modality;                    // "MR", "CT", or what the file says; "" when absent
+  std::string modality;  // "MR", "CT", or what the file says; "" when absent
   int64_t channels = 1;
-  std::vector<models::LabelInfo> labels;   // by rising value; the first is value 0
-  std::vector<MsdPair> pairs;              // sorted by name
+  std::vector<models::LabelInfo> labels;  // by rising value; the first is value 0
+  std::vector<MsdPair> pairs;             // sorted by name
 };
 
 // Reads the description and finds the pairs: those that dataset.json lists, or, when it lists none,
-// the files of imagesTr that have a namesake in labelsTr. A listed pair of which a file is missing is
-// left out with a warning. Throws IoError when the folder or dataset.json is missing or wrong, or when
-// no pair is left.
+// the files of imagesTr that have a namesake in labelsTr. A listed pair of which a file is missing
+// is left out with a warning. Throws IoError when the folder or dataset.json is missing or wrong,
+// or when no pair is left.
 MsdDataset ReadMsdDataset(const std::filesystem::path& folder, Progress& progress);
 
 // Splits names into training and validation: `wanted` names when given (unknown ones throw

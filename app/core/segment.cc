@@ -43,16 +43,16 @@ struct Model {
   at::Device device{at::kCPU};
 };
 
-models::ModelCard CardOf(const models::TensorFile& file, const fs::path& path) {
+models::ModelCard SegmentationCard(const models::TensorFile& file, const fs::path& path) {
   const std::string name = "model '" + path.string() + "'";
-  const auto text = file.metadata.find("avocet");
-  if (text == file.metadata.end()) {
+  models::ModelCard card = models::CardOf(file);
+  if (card.empty()) {
     throw ModelError(name +
                      " has no model card, so its classes and preprocessing are unknown; add "
                      "them with 'avocet model convert " +
-                     path.filename().string() + " OUT.safetensors --labels ...'");
+                     path.filename().string() +
+                     " OUT.safetensors --labels ...' or '--preset synapse'");
   }
-  models::ModelCard card = models::ModelCardFromJson(text->second);
   if (card.task != "segmentation") {
     throw ModelError(name + " is made for " + (card.task.empty() ? "an unnamed task" : card.task) +
                      ", not for segmentation; give a segmentation model");
@@ -75,7 +75,17 @@ Model LoadModel(const SegmentOptions& options, const at::Device& device) {
   model.path = FindModel(options.model);
   model.device = device;
   const models::TensorFile file = models::ReadTensorFile(model.path);
-  model.card = CardOf(file, model.path);
+  model.card = SegmentationCard(file, model.path);
+  // Mirrored or turned slices that a network never saw only blur its answer.
+  const auto rank = [](const std::string& tta) {
+    return tta == "flip-rot" ? 2 : tta == "flip" ? 1 : 0;
+  };
+  if (!model.card.tta.empty() && rank(options.tta) > rank(model.card.tta) && !options.force) {
+    throw OptionError("--tta " + options.tta + " does not suit model '" + model.path.string() +
+                      "', whose training saw no slices " +
+                      (rank(model.card.tta) == 0 ? "mirrored" : "turned") +
+                      " in this way: it would lower the accuracy; leave --tta out, or add --force");
+  }
   const std::string wkv = options.wkv.empty() ? model.card.wkv : options.wkv;
   model.card.wkv = wkv;
   models::LoadOptions load;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/core/segment_plan.h"
 
-#include <algorithm>
-#include <cctype>
 #include <map>
 #include <string>
 
 #include "app/base/error.h"
+#include "io/format.h"
 #include "io/volume_io.h"
 
 namespace avocet::core {
@@ -19,16 +18,8 @@ bool IsFolder(const fs::path& path) {
 }
 
 bool IsWritableVolumeName(const fs::path& path) {
-  std::string name = path.filename().string();
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  for (const std::string ending : {".nii", ".nii.gz", ".hdr", ".img"}) {
-    if (name.size() > ending.size() &&
-        name.compare(name.size() - ending.size(), ending.size(), ending) == 0) {
-      return true;
-    }
-  }
-  return false;
+  const io::Format* format = io::FormatByName(path);
+  return format != nullptr && format->CanWrite();
 }
 
 fs::path NameInFolder(const fs::path& input) {
@@ -71,7 +62,8 @@ std::vector<SegmentCase> PlanSegment(const SegmentOptions& options) {
   }
   if (!to_folder && !IsWritableVolumeName(options.output)) {
     throw OptionError("--output '" + options.output.string() +
-                      "' has an ending that cannot be written; use .nii.gz or .nii");
+                      "' has an ending that cannot be written; use one of " +
+                      io::WritableExtensions());
   }
   std::vector<SegmentCase> cases;
   const auto add = [&](const fs::path& input) {
@@ -87,7 +79,7 @@ std::vector<SegmentCase> PlanSegment(const SegmentOptions& options) {
     }
     const auto files = io::ListVolumes(input);
     if (files.empty()) {
-      throw IoError("folder '" + input.string() + "' holds no images (.nii, .nii.gz, .hdr/.img)");
+      throw IoError("folder '" + input.string() + "' holds no images");
     }
     for (const fs::path& file : files) add(file);
   }

@@ -3,7 +3,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +12,8 @@
 #include "app/base/error.h"
 #include "app/core/engine_jobs.h"
 #include "app/core/msd_dataset.h"
+#include "app/core/select_device.h"
+#include "app/core/torch_errors.h"
 #include "io/file_util.h"
 #include "io/volume_io.h"
 #include "models/rwkv_unet/rwkv_unet.h"
@@ -35,7 +36,8 @@ models::AugmentationRecipe RecipeOf(const TrainOptions& o) {
 }
 
 // The pair as numbers; throws IoError saying what does not fit.
-models::TrainingCase ReadCase(const MsdPair& pair, const std::map<uint16_t, uint8_t>& class_of_value) {
+models::TrainingCase ReadCase(const MsdPair& pair,
+                              const std::map<uint16_t, uint8_t>& class_of_value) {
   const io::Volume image = io::ReadVolume(pair.image);
   const io::Volume label = io::ReadVolume(pair.label);
   if (image.components != 1 || image.frames != 1) {
@@ -88,6 +90,12 @@ models::ModelCard CardOf(const TrainOptions& o, const MsdDataset& dataset) {
   card.preprocessing.resample = o.pixel_mm > 0 ? "spacing" : "native";
   if (o.pixel_mm > 0) card.preprocessing.pixel_mm = o.pixel_mm;
   card.preprocessing.context = o.context;
+  const models::AugmentationRecipe recipe = RecipeOf(o);
+  if (recipe.official_rot_flip > 0) {
+    card.tta = "flip-rot";
+  } else {
+    card.tta = recipe.flip_cols_chance > 0 ? "flip" : "none";
+  }
   return card;
 }
 
@@ -128,9 +136,17 @@ std::string Joined(const std::vector<models::TrainingCase>& cases) {
 
 }  // namespace
 
-TrainResult RunTrain(const TrainOptions& options, Progress& progress) {
+namespace {
+
+TrainResult TrainOnFolder(const TrainOptions& options, Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
   if (const std::string wrong = options.Check(); !wrong.empty()) throw OptionError(wrong);
+  if (options.device.text.rfind("cuda", 0) == 0) {
+    throw DeviceError("training on a GPU is not supported yet; use --device cpu");
+  }
+  DeviceRequest device = options.device;
+  device.text = "cpu";
+  SelectDevice(device, progress);
   // Checked before any data is read: a misspelt recipe should not cost a minute.
   const models::TrainerOptions trainer = TrainerOptionsOf(options);
   models::ScheduleOptions schedule;
@@ -141,7 +157,8 @@ TrainResult RunTrain(const TrainOptions& options, Progress& progress) {
     throw IoError("--resume: there is no '" + checkpoint.string() + "'; start without --resume");
   }
   if (!options.resume && std::filesystem::exists(checkpoint)) {
-    throw OptionError("'" + options.output.string() + "' holds a training already; add --resume to "
+    throw OptionError("'" + options.output.string() +
+                      "' holds a training already; add --resume to "
                       "continue it, or name another folder");
   }
 
@@ -155,8 +172,9 @@ TrainResult RunTrain(const TrainOptions& options, Progress& progress) {
   TrainResult result;
   std::vector<models::TrainingCase> training, validation;
   for (size_t i = 0; i < dataset.pairs.size(); ++i) {
-    UpdateOrThrow(progress, Progress::kUnknown,
-                  "reading case " + std::to_string(i + 1) + "/" + std::to_string(dataset.pairs.size()));
+    UpdateOrThrow(
+        progress, Progress::kUnknown,
+        "reading case " + std::to_string(i + 1) + "/" + std::to_string(dataset.pairs.size()));
     try {
       (held_out[i] ? validation : training).push_back(ReadCase(dataset.pairs[i], class_of_value));
     } catch (const IoError& error) {
@@ -168,7 +186,6 @@ TrainResult RunTrain(const TrainOptions& options, Progress& progress) {
     throw IoError("no case of '" + options.data.string() + "' is left to train on");
   }
 
-  if (options.device.threads > 0) at::set_num_threads(options.device.threads);
   auto config =
       models::RwkvUnetConfig::ForVariant(options.variant, static_cast<int>(dataset.labels.size()));
   if (options.drop_path >= 0) config.drop_path = options.drop_path;
@@ -183,8 +200,8 @@ TrainResult RunTrain(const TrainOptions& options, Progress& progress) {
   card.provenance["training_cases"] = Joined(training);
   card.provenance["validation_cases"] = Joined(validation);
   card.provenance["seed"] = std::to_string(options.seed);
-  const models::TrainerResult trained = models::Train(network, card, training, validation, trainer,
-                                                      options.output, progress);
+  const models::TrainerResult trained =
+      models::Train(network, card, training, validation, trainer, options.output, progress);
   result.epochs_done = static_cast<int>(trained.epochs.size());
   result.best_epoch = static_cast<int>(trained.best_epoch);
   result.best_dice = trained.best_dice;
@@ -198,10 +215,16 @@ TrainResult RunTrain(const TrainOptions& options, Progress& progress) {
   result.finished = trained.finished;
   result.training_cases = static_cast<int>(training.size());
   result.validation_cases = static_cast<int>(validation.size());
+  result.slices = trained.slices;
   result.slices_per_second = trained.slices_per_second;
-  result.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
+}
+
+}  // namespace
+
+TrainResult RunTrain(const TrainOptions& options, Progress& progress) {
+  return WithTorchErrors([&] { return TrainOnFolder(options, progress); });
 }
 
 }  // namespace avocet::core

@@ -18,16 +18,21 @@ std::string TrainOptions::Check() const {
   };
   if (data.empty()) return "no data folder is given";
   if (output.empty()) return "no output folder is given; add -o FOLDER";
-  if (!one_of(variant, {"T", "S", "B"})) return "--variant is '" + variant + "'; it must be T, S or B";
+  if (!one_of(variant, {"T", "S", "B"}))
+    return "--variant is '" + variant + "'; it must be T, S or B";
   if (epochs < 1) return "--epochs is " + std::to_string(epochs) + "; it must be at least 1";
   if (batch < 1) return "--batch is " + std::to_string(batch) + "; it must be at least 1";
   if (!(learning_rate > 0)) return "--lr is " + number(learning_rate) + "; it must be positive";
-  if (!(warmup_epochs >= 0)) return "--warmup is " + number(warmup_epochs) + "; it must be 0 or more";
-  if (!(weight_decay >= 0)) return "--weight-decay is " + number(weight_decay) + "; it must be 0 or more";
+  if (!(warmup_epochs >= 0))
+    return "--warmup is " + number(warmup_epochs) + "; it must be 0 or more";
+  if (!(weight_decay >= 0))
+    return "--weight-decay is " + number(weight_decay) + "; it must be 0 or more";
   if (!(clip >= 0)) return "--clip is " + number(clip) + "; it must be 0 (off) or more";
-  if (!(ce_weight >= 0 && ce_weight <= 1)) return "--ce-weight is " + number(ce_weight) + "; it must be 0 to 1";
+  if (!(ce_weight >= 0 && ce_weight <= 1))
+    return "--ce-weight is " + number(ce_weight) + "; it must be 0 to 1";
   if (flips.find_first_not_of("rcs") != std::string::npos) {
-    return "--flips is '" + flips + "'; it takes the letters r (rows), c (columns), s (slice order)";
+    return "--flips is '" + flips +
+           "'; it takes the letters r (rows), c (columns), s (slice order)";
   }
   if (!(background_share >= 0 && background_share <= 1)) {
     return "--background-share is " + number(background_share) + "; it must be 0 to 1";
@@ -35,8 +40,10 @@ std::string TrainOptions::Check() const {
   if (!one_of(plane, {"axial", "coronal", "sagittal"})) {
     return "--plane is '" + plane + "'; it must be axial, coronal or sagittal";
   }
-  if (!(pixel_mm >= 0)) return "--pixel-mm is " + number(pixel_mm) + "; it must be 0 (native) or more";
-  if (context < 0 || context > 1) return "--context is " + std::to_string(context) + "; it must be 0 or 1";
+  if (!(pixel_mm >= 0))
+    return "--pixel-mm is " + number(pixel_mm) + "; it must be 0 (native) or more";
+  if (context < 0 || context > 1)
+    return "--context is " + std::to_string(context) + "; it must be 0 or 1";
   if (!one_of(intensity, {"none", "percentile", "zscore", "window"})) {
     return "--intensity is '" + intensity + "'; it must be none, percentile, zscore or window";
   }

@@ -73,6 +73,7 @@ std::optional<LayoutReport> DetectArchitecture(const TensorFile& file) {
 
 std::string LayoutDigest(const std::vector<TensorSpec>& tensors) {
   std::vector<const TensorSpec*> sorted;
+  sorted.reserve(tensors.size());
   for (const TensorSpec& tensor : tensors) sorted.push_back(&tensor);
   std::sort(sorted.begin(), sorted.end(),
             [](const TensorSpec* a, const TensorSpec* b) { return a->name < b->name; });

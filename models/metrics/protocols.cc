@@ -355,10 +355,10 @@ Protocol SimpleItk() {
                             overlap(&ItkOverlap::false_positive_error), false));
   const EmptyValues raises{kRaisesValue, kRaisesValue, kRaisesValue};
   p.columns.push_back(Distance(
-      "hd_mm_all_voxels", true, "largest distance of a foreground voxel to the other mask",
+      "hd_mm_allvoxels", true, "largest distance of a foreground voxel to the other mask",
       WithEmpty([](ClassMeasurements& m) { return Defined(m.ItkHausdorffMm().maximum); }, raises)));
   p.columns.push_back(Distance(
-      "ahd_mm_all_voxels", true,
+      "ahd_mm_allvoxels", true,
       "mean of the two directed mean distances of all foreground voxels to the other mask",
       WithEmpty([](ClassMeasurements& m) { return Defined(m.ItkHausdorffMm().average); }, raises)));
   return p;

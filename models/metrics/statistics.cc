@@ -218,11 +218,9 @@ WilcoxonResult WilcoxonSignedRank(const std::vector<double>& a, const std::vecto
 
   if (method == WilcoxonMethod::kAuto) {
     const bool plain = zero_count == 0 && !ranks.ties;
-    if (all.size() > 50) {
-      method = WilcoxonMethod::kAsymptotic;
-    } else if (plain) {
+    if (plain && all.size() <= 50) {
       method = WilcoxonMethod::kExact;
-    } else if (all.size() <= 13) {
+    } else if (!plain && all.size() <= 13) {
       result.permutation = true;
       result.method = WilcoxonMethod::kExact;
       result.p = PermutationP(d, ranks.rank, zeros, alternative);

@@ -198,7 +198,7 @@ at::Tensor SliceSource::Batch(int64_t first, int64_t count) const {
   const int64_t context = steps_.context;
   const int64_t begin = std::max<int64_t>(0, first - context);
   const int64_t end = std::min(slices(), first + count + context);
-  const at::Tensor planes = Resample(CanonicalSlices(begin, end - begin).unsqueeze(1));
+  at::Tensor planes = Resample(CanonicalSlices(begin, end - begin).unsqueeze(1));
   if (context == 0) return planes;
   std::vector<int64_t> picked;
   for (int64_t s = first; s < first + count; ++s) {
@@ -218,7 +218,7 @@ at::Tensor SliceSource::Restored(const at::Tensor& planes, bool corner_aligned) 
 at::Tensor SliceSource::Labels(const at::Tensor& logits) const {
   const bool small = logits.size(1) <= 256;
   if (steps_.resample == "transunet") {
-    const at::Tensor labels = logits.argmax(1).to(at::kCPU, small ? at::kByte : at::kInt);
+    at::Tensor labels = logits.argmax(1).to(at::kCPU, small ? at::kByte : at::kInt);
     if (labels.size(1) == layout_.size[1] && labels.size(2) == layout_.size[2]) return labels;
     return small ? ZoomPlanes<uint8_t>(labels, layout_.size[1], layout_.size[2],
                                        preprocess::Zoom2DNearest<uint8_t>)

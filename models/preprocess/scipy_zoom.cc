@@ -414,6 +414,7 @@ void Zoom2DNearest(const T* input, int64_t rows, int64_t columns, int64_t out_ro
               options.cval, output);
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): T is a type
 #define AVOCET_ZOOM_TYPE(T)                                                                      \
   template ZoomResult<T> Zoom(const T*, const std::vector<int64_t>&, const std::vector<double>&, \
                               const ZoomOptions&);                                               \
@@ -428,5 +429,6 @@ AVOCET_ZOOM_TYPE(uint32_t)
 AVOCET_ZOOM_TYPE(int32_t)
 AVOCET_ZOOM_TYPE(int64_t)
 #undef AVOCET_ZOOM_TYPE
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace avocet::preprocess

@@ -64,7 +64,8 @@ at::Tensor RwkvUnetLayers::Pointwise(const at::Tensor& x, const std::string& wei
 at::Tensor RwkvUnetLayers::DepthwiseConv(const std::string& name, const at::Tensor& x, int kernel,
                                          int stride) const {
   const int64_t padding = (kernel - stride + 1) / 2;
-  if (options_.training && kernels::DepthwiseConvSupports(x, P(name + ".weight"), stride, padding)) {
+  if (options_.training &&
+      kernels::DepthwiseConvSupports(x, P(name + ".weight"), stride, padding)) {
     return kernels::DepthwiseConv(x, P(name + ".weight"), stride, padding);
   }
   return at::conv2d(x, P(name + ".weight"), {}, stride, padding, 1, x.size(1));
@@ -81,6 +82,7 @@ at::Tensor RwkvUnetLayers::QShift(const at::Tensor& x) {
                             bounds[4] - bounds[3]};
   const std::vector<at::Tensor> groups = at::split_with_sizes(x, sizes, 3);
   std::vector<at::Tensor> parts;
+  parts.reserve(4);
   for (int n = 0; n < 4; ++n) {
     parts.push_back(at::constant_pad_nd(groups[n], pads[n], 0));
   }
@@ -156,10 +158,10 @@ std::vector<at::Tensor> RwkvUnetLayers::CrossChannelMix(const at::Tensor& enc3,
   for (int n = 0; n < 3; ++n) {
     const std::string p = "ccm.projections." + std::to_string(n);
     // A pointwise convolution and a resize commute; the official order (resize first) costs more.
-    parts.push_back(options_.training
-                        ? Resize(Pointwise(inputs[n], p + ".weight", p + ".bias"), height, width)
-                        : at::conv2d(Resize(inputs[n], height, width), P(p + ".weight"),
-                                     P(p + ".bias")));
+    parts.push_back(
+        options_.training
+            ? Resize(Pointwise(inputs[n], p + ".weight", p + ".bias"), height, width)
+            : at::conv2d(Resize(inputs[n], height, width), P(p + ".weight"), P(p + ".bias")));
   }
   at::Tensor z = at::cat(parts, 1).permute({0, 2, 3, 1});
   const at::Tensor mixed = ChannelMix("ccm.channel", z);

@@ -178,7 +178,8 @@ void Blur(float* plane, int64_t rows, int64_t cols, double sigma) {
 }
 
 // One axis of a linear resize with pixel areas kept: position of output i in the input.
-void LinearWeights(int64_t in, int64_t out, std::vector<int64_t>& low, std::vector<float>& fraction) {
+void LinearWeights(int64_t in, int64_t out, std::vector<int64_t>& low,
+                   std::vector<float>& fraction) {
   low.resize(out);
   fraction.resize(out);
   for (int64_t i = 0; i < out; ++i) {
@@ -235,7 +236,8 @@ void ChangeIntensity(const AugmentationRecipe& r, CounterRng& rng, int64_t chann
   }
   if (rng.Chance(r.low_resolution_chance)) {
     const double factor = rng.Uniform(1, r.low_resolution);
-    for (int64_t c = 0; c < channels; ++c) LowerResolution(image + c * rows * cols, rows, cols, factor);
+    for (int64_t c = 0; c < channels; ++c)
+      LowerResolution(image + c * rows * cols, rows, cols, factor);
   }
   if (rng.Chance(r.gamma_chance)) {
     const float exponent = static_cast<float>(LogUniform(rng, r.gamma));
@@ -306,9 +308,10 @@ AugmentationRecipe AugmentationRecipe::ByName(const std::string& name) {
     r.official_rotation_else = true;
     return r;
   }
-  throw OptionError("--augmentation is '" + name +
-                    "'; it must be none, default, default-strong, synapse, acdc, synapse-release or "
-                    "acdc-release");
+  throw OptionError(
+      "--augmentation is '" + name +
+      "'; it must be none, default, default-strong, synapse, acdc, synapse-release or "
+      "acdc-release");
 }
 
 void AugmentSlice(const Slice& slice, const AugmentationRecipe& recipe, CounterRng& rng,

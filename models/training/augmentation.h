@@ -28,36 +28,36 @@ struct AugmentationRecipe {
   // Our geometry. Angles in degrees, translation in pixels, all drawn uniformly from +-value
   // (scales log-uniformly from 1/(1+value) to 1+value).
   double rotation = 0;
-  double scale = 0;            // common to both axes
-  double anisotropy = 0;       // of the axes against each other
-  double shear = 0;            // tangent
+  double scale = 0;       // common to both axes
+  double anisotropy = 0;  // of the axes against each other
+  double shear = 0;       // tangent
   double translation = 0;
   double elastic_chance = 0;
-  double elastic_pixels = 0;   // standard deviation of the control points' displacement
-  double flip_rows_chance = 0; // anatomy has sides, so flips happen only when asked for
+  double elastic_pixels = 0;    // standard deviation of the control points' displacement
+  double flip_rows_chance = 0;  // anatomy has sides, so flips happen only when asked for
   double flip_cols_chance = 0;
   double flip_context_chance = 0;  // reverses the order of the channels (slice and neighbours)
-  bool geometry = false;       // false: slices are placed at the canvas's top left, unchanged
+  bool geometry = false;           // false: slices are placed at the canvas's top left, unchanged
 
   // Our intensities: chance of each change, and its extent.
   double gamma_chance = 0;
-  double gamma = 0;            // exponent log-uniform in 1/(1+gamma) .. 1+gamma
+  double gamma = 0;  // exponent log-uniform in 1/(1+gamma) .. 1+gamma
   double contrast_chance = 0;
-  double contrast = 0;         // factor about the mean, 1 +- contrast
-  double brightness = 0;       // added, in standard deviations, +-; with contrast_chance
+  double contrast = 0;    // factor about the mean, 1 +- contrast
+  double brightness = 0;  // added, in standard deviations, +-; with contrast_chance
   double noise_chance = 0;
-  double noise = 0;            // largest standard deviation, in standard deviations of the slice
+  double noise = 0;  // largest standard deviation, in standard deviations of the slice
   double blur_chance = 0;
-  double blur_pixels = 0;      // largest sigma
+  double blur_pixels = 0;  // largest sigma
   double low_resolution_chance = 0;
-  double low_resolution = 1;   // largest factor
+  double low_resolution = 1;  // largest factor
 
   // The gates of the published training scripts (shared/spec/rwkv_unet.md 15.5), in their order,
   // with nearest sampling and zeros outside; 0 switches a gate off.
   double official_rot_flip = 0;
   double official_rotation = 0;
-  int official_rotation_degrees = 0;   // integer angle uniform in [-d, d - 1]
-  bool official_rotation_else = false; // only when the rot-flip gate did not fire (release)
+  int official_rotation_degrees = 0;    // integer angle uniform in [-d, d - 1]
+  bool official_rotation_else = false;  // only when the rot-flip gate did not fire (release)
   double official_brightness = 0;
   double official_crop = 0;
 
@@ -68,10 +68,10 @@ struct AugmentationRecipe {
   static AugmentationRecipe ByName(const std::string& name);
 };
 
-// Augments `slice` and places it on a canvas: `image` [channels, rows, cols] and `label` [rows, cols]
-// are overwritten. Beyond the slice the image repeats its edge and the label is kIgnoreLabel. With
-// geometry the slice's centre falls on the canvas's centre; without, corners coincide and what does
-// not fit is cut.
+// Augments `slice` and places it on a canvas: `image` [channels, rows, cols] and `label` [rows,
+// cols] are overwritten. Beyond the slice the image repeats its edge and the label is kIgnoreLabel.
+// With geometry the slice's centre falls on the canvas's centre; without, corners coincide and what
+// does not fit is cut.
 void AugmentSlice(const Slice& slice, const AugmentationRecipe& recipe, CounterRng& rng,
                   int64_t canvas_rows, int64_t canvas_cols, float* image, uint8_t* label);
 

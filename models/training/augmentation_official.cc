@@ -7,8 +7,8 @@
 namespace avocet::models {
 namespace {
 
-// Replaces the slice by one of `rows` x `cols` whose pixel (r, c) is source(r, c): a flat index into
-// the old plane, or -1 for zero.
+// Replaces the slice by one of `rows` x `cols` whose pixel (r, c) is source(r, c): a flat index
+// into the old plane, or -1 for zero.
 template <typename SourceIndex>
 void Gather(Slice& slice, int64_t rows, int64_t cols, const SourceIndex& source) {
   const int64_t old_plane = slice.rows * slice.cols;
@@ -84,7 +84,9 @@ void ChangeBrightness(Slice& slice, double brightness, double contrast) {
 
 void CropAndEnlarge(Slice& slice, int64_t top, int64_t left, int64_t crop_rows, int64_t crop_cols) {
   const int64_t rows = slice.rows, cols = slice.cols;
-  const auto nearest = [](int64_t i, int64_t in, int64_t out) { return (2 * i + 1) * in / (2 * out); };
+  const auto nearest = [](int64_t i, int64_t in, int64_t out) {
+    return (2 * i + 1) * in / (2 * out);
+  };
   Gather(slice, rows, cols, [&](int64_t r, int64_t c) {
     return (top + nearest(r, crop_rows, rows)) * cols + left + nearest(c, crop_cols, cols);
   });
@@ -111,8 +113,10 @@ void ApplyOfficialSteps(Slice& slice, const AugmentationRecipe& recipe, CounterR
   }
   if (rng.Chance(recipe.official_crop)) {
     const double ratio = rng.Uniform(0.8, 1.2);
-    const int64_t rows = std::clamp<int64_t>(static_cast<int64_t>(slice.rows * ratio), 1, slice.rows);
-    const int64_t cols = std::clamp<int64_t>(static_cast<int64_t>(slice.cols * ratio), 1, slice.cols);
+    const int64_t rows =
+        std::clamp<int64_t>(static_cast<int64_t>(slice.rows * ratio), 1, slice.rows);
+    const int64_t cols =
+        std::clamp<int64_t>(static_cast<int64_t>(slice.cols * ratio), 1, slice.cols);
     const int64_t top = static_cast<int64_t>(rng.Below(slice.rows - rows + 1));
     const int64_t left = static_cast<int64_t>(rng.Below(slice.cols - cols + 1));
     CropAndEnlarge(slice, top, left, rows, cols);

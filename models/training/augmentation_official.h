@@ -7,10 +7,10 @@ namespace avocet::models {
 
 // The single steps of the published training scripts (shared/spec/rwkv_unet.md 15.5). Image and
 // label are sampled by nearest neighbour.
-void RotateQuarterTurns(Slice& slice, int turns);           // counter-clockwise
-void FlipRows(Slice& slice);                                // reverses the order of the rows
+void RotateQuarterTurns(Slice& slice, int turns);  // counter-clockwise
+void FlipRows(Slice& slice);                       // reverses the order of the rows
 void FlipCols(Slice& slice);
-void RotateNearest(Slice& slice, double degrees);           // about the centre, zero outside
+void RotateNearest(Slice& slice, double degrees);  // about the centre, zero outside
 // image * (1 + b), then contrast about the new mean; clipped to [0, 1] when the result's maximum is
 // at most 1, otherwise to [0, 255].
 void ChangeBrightness(Slice& slice, double brightness, double contrast);

@@ -34,8 +34,9 @@ SliceDataset::SliceDataset(const std::vector<TrainingCase>& cases, const ModelCa
     const SliceSource source(one.View(), card);
     const at::Tensor stored = at::from_blob(const_cast<uint8_t*>(one.classes.data()),
                                             {one.size[2], one.size[1], one.size[0]}, at::kByte);
-    const at::Tensor labels =
-        source.NetworkLabels(CanonicalFromStored(stored, source.layout())).to(at::kByte).contiguous();
+    const at::Tensor labels = source.NetworkLabels(CanonicalFromStored(stored, source.layout()))
+                                  .to(at::kByte)
+                                  .contiguous();
     Stack stack{source.slices(), source.network_rows(), source.network_columns(), {}, {}};
     const int64_t plane = stack.rows * stack.cols;
     stack.image.resize(stack.slices * plane);
@@ -62,7 +63,8 @@ SliceDataset::SliceDataset(const std::vector<TrainingCase>& cases, const ModelCa
   if (options_.canvas_rows == 0) options_.canvas_rows = RoundUp16(most_rows);
   if (options_.canvas_cols == 0) options_.canvas_cols = RoundUp16(most_cols);
   if (options_.augmentation.official_rot_flip > 0) {  // quarter turns swap the sides
-    options_.canvas_rows = options_.canvas_cols = std::max(options_.canvas_rows, options_.canvas_cols);
+    options_.canvas_rows = options_.canvas_cols =
+        std::max(options_.canvas_rows, options_.canvas_cols);
   }
 }
 
@@ -100,7 +102,8 @@ Slice SliceDataset::Extract(const Item& item) const {
   slice.image.resize(slice.channels * plane);
   for (int64_t c = 0; c < slice.channels; ++c) {
     const int64_t s = std::clamp<int64_t>(item.slice + c - context_, 0, stack.slices - 1);
-    std::memcpy(slice.image.data() + c * plane, stack.image.data() + s * plane, plane * sizeof(float));
+    std::memcpy(slice.image.data() + c * plane, stack.image.data() + s * plane,
+                plane * sizeof(float));
   }
   slice.label.assign(stack.label.begin() + item.slice * plane,
                      stack.label.begin() + (item.slice + 1) * plane);

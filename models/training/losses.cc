@@ -23,7 +23,8 @@ at::Tensor DiceFromProbabilities(const at::Tensor& probabilities, const at::Tens
   at::Tensor one_hot = at::zeros(p.sizes(), p.options());
   one_hot.scatter_(1, target.unsqueeze(1), 1.0);
   if (mask.defined()) one_hot = one_hot * mask;
-  TORCH_CHECK(p.size(1) == classes, "logits have ", p.size(1), " channels for ", classes, " classes");
+  TORCH_CHECK(p.size(1) == classes, "logits have ", p.size(1), " channels for ", classes,
+              " classes");
   const std::vector<int64_t> over{0, 2, 3};
   const at::Tensor intersection = (p * one_hot).sum(over);
   const at::Tensor p_squared = (p * p).sum(over);

@@ -12,7 +12,8 @@ namespace avocet::models {
 namespace {
 
 bool EndsWith(const std::string& text, const std::string& tail) {
-  return text.size() >= tail.size() && text.compare(text.size() - tail.size(), tail.size(), tail) == 0;
+  return text.size() >= tail.size() &&
+         text.compare(text.size() - tail.size(), tail.size(), tail) == 0;
 }
 
 at::Tensor Required(const TensorFile& file, const std::string& name, const at::Tensor& like) {
@@ -22,7 +23,8 @@ at::Tensor Required(const TensorFile& file, const std::string& name, const at::T
   }
   at::Tensor tensor = ToTensor(*stored);
   if (tensor.sizes() != like.sizes()) {
-    throw ModelError("'" + name + "' in the training checkpoint has another shape than the network; "
+    throw ModelError("'" + name +
+                     "' in the training checkpoint has another shape than the network; "
                      "start again without --resume");
   }
   return tensor;

@@ -11,8 +11,8 @@ namespace {
 constexpr double kPi = 3.14159265358979323846;
 constexpr double kPolyPower = 0.9;
 constexpr double kAcdcFloor = 1e-6;
-constexpr std::array<const char*, 7> kNames = {"cosine",           "poly",          "constant",
-                                               "cosine-epoch",     "acdc-official", "acdc-release",
+constexpr std::array<const char*, 7> kNames = {"cosine",          "poly",          "constant",
+                                               "cosine-epoch",    "acdc-official", "acdc-release",
                                                "synapse-official"};
 
 double HalfCosine(double fraction) { return 0.5 * (1 + std::cos(kPi * fraction)); }
@@ -24,7 +24,8 @@ double SynapseOfficial(const ScheduleOptions& o, int64_t step) {
   const double total = static_cast<double>(o.TotalSteps());
   double rate = o.base * std::pow(1 - (step - 1) / total, kPolyPower);
   if (step % o.steps_per_epoch == 0) {
-    const double epoch = static_cast<double>(step / o.steps_per_epoch);
+    const int64_t finished = step / o.steps_per_epoch;
+    const auto epoch = static_cast<double>(finished);
     const double epochs = static_cast<double>(o.epochs);
     rate *= HalfCosine(epoch / epochs) / HalfCosine((epoch - 1) / epochs);
   }
@@ -39,7 +40,8 @@ double PerIterationCosine(double base, double floor, int64_t period, int64_t ste
 }  // namespace
 
 bool ScheduleOptions::IsKnown(const std::string& name) {
-  return std::any_of(kNames.begin(), kNames.end(), [&](const char* known) { return name == known; });
+  return std::any_of(kNames.begin(), kNames.end(),
+                     [&](const char* known) { return name == known; });
 }
 
 std::string ScheduleOptions::Check() const {
@@ -62,7 +64,8 @@ double LearningRate(const ScheduleOptions& o, int64_t step) {
   }
   if (o.name == "acdc-release") return PerIterationCosine(o.base, 0, o.epochs, step);
   if (o.name == "cosine-epoch") {
-    return o.base * HalfCosine(static_cast<double>(step / o.steps_per_epoch) / o.epochs);
+    const int64_t finished = step / o.steps_per_epoch;
+    return o.base * HalfCosine(static_cast<double>(finished) / o.epochs);
   }
 
   if (step < o.warmup_steps) return o.base * static_cast<double>(step + 1) / o.warmup_steps;

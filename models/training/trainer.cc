@@ -103,6 +103,7 @@ class Training {
     result.best_dice = state_.best_dice;
     result.best_epoch = state_.best_epoch;
     result.finished = finished;
+    result.slices = dataset_.slices();
     result.slices_per_second = step_seconds_ > 0 ? slices_done_ / step_seconds_ : 0;
     return result;
   }
@@ -175,7 +176,7 @@ class Training {
       step_seconds_ += seconds;
       char buffer[120];
       std::snprintf(buffer, sizeof buffer, "epoch %lld/%lld, step %lld/%lld, loss %.4f",
-                    static_cast<long long>(state_.epoch + 1),
+                    static_cast<long long>(state_.epoch) + 1,
                     static_cast<long long>(options_.epochs),
                     static_cast<long long>(state_.step_in_epoch),
                     static_cast<long long>(schedule_.steps_per_epoch),
@@ -205,8 +206,8 @@ class Training {
       const Autocast autocast(options_.bfloat16);
       logits = network_.Forward(batch.image, forward);
     }
-    const SegmentationLoss loss = ComputeSegmentationLoss(
-        logits.to(at::kFloat), batch.label, options_.ce_weight, options_.dice_weight);
+    const SegmentationLoss loss = ComputeSegmentationLoss(logits.to(at::kFloat), batch.label,
+                                                          options_.ce_weight, options_.dice_weight);
     const double value = loss.total.item<double>();
     if (!std::isfinite(value)) {
       throw ModelError("the training diverged: the loss is not finite at step " +
@@ -269,8 +270,10 @@ class Training {
     }
     int64_t cases = 0;
     return Validate([&](const at::Tensor& image) { return judge.Forward(image); }, card_,
-                    validation_, options_.validation_batch, [&] {
-                      if (++cases % 4 == 0) Poll("epoch " + std::to_string(state_.epoch + 1) + ", validating");
+                    validation_, options_.validation_batch,
+                    [&] {
+                      if (++cases % 4 == 0)
+                        Poll("epoch " + std::to_string(state_.epoch + 1) + ", validating");
                     });
   }
 

@@ -27,15 +27,15 @@ struct TrainerOptions {
   double clip = 0;                // > 0: largest L2 norm of all gradients together
   double ce_weight = 0.5;
   double dice_weight = 0.5;
-  double ema = 0;                 // > 0: decay of the averaged weights, which are validated and kept
+  double ema = 0;  // > 0: decay of the averaged weights, which are validated and kept
   AugmentationRecipe augmentation;
   double background_share = 1;
   bool keep_last_batch = false;
-  int64_t canvas_rows = 0;        // 0 = largest slice rounded up to 16
+  int64_t canvas_rows = 0;  // 0 = largest slice rounded up to 16
   int64_t canvas_cols = 0;
-  bool bfloat16 = false;          // autocast of the network; the loss stays float32
-  int64_t validate_every = 1;     // epochs; the last epoch is always validated
-  bool keep_last_model = false;   // keep the last state instead of the best (no selection)
+  bool bfloat16 = false;         // autocast of the network; the loss stays float32
+  int64_t validate_every = 1;    // epochs; the last epoch is always validated
+  bool keep_last_model = false;  // keep the last state instead of the best (no selection)
   uint64_t seed = 1234;
 
   // These do not change the result.
@@ -62,7 +62,8 @@ struct TrainerResult {
   double best_dice = -1;            // -1 without validation
   int64_t best_epoch = 0;
   bool finished = false;
-  double slices_per_second = 0;     // of training steps in this call
+  int64_t slices = 0;            // in the training cases
+  double slices_per_second = 0;  // of training steps in this call
 };
 
 // Trains `network` on `training` and writes into `output`:

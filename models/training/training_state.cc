@@ -18,9 +18,10 @@ constexpr const char* kKey = "avocet-training";
 constexpr int kFormat = 1;
 
 json ToJson(const EpochRecord& r) {
-  return {{"epoch", r.epoch}, {"lr", r.learning_rate}, {"loss", r.loss},       {"ce", r.ce},
-          {"dice_loss", r.dice_loss}, {"class_dice", r.class_dice}, {"mean_dice", r.mean_dice},
-          {"seconds", r.seconds}};
+  return {{"epoch", r.epoch},         {"lr", r.learning_rate},
+          {"loss", r.loss},           {"ce", r.ce},
+          {"dice_loss", r.dice_loss}, {"class_dice", r.class_dice},
+          {"mean_dice", r.mean_dice}, {"seconds", r.seconds}};
 }
 
 EpochRecord RecordFromJson(const json& j) {
@@ -101,14 +102,16 @@ void LoadTraining(const std::filesystem::path& path, const std::string& fingerpr
   const TensorFile file = ReadTensorFile(path);
   const auto found = file.metadata.find(kKey);
   if (found == file.metadata.end()) {
-    throw ModelError("'" + path.string() + "' is not a training checkpoint; start again without --resume");
+    throw ModelError("'" + path.string() +
+                     "' is not a training checkpoint; start again without --resume");
   }
   int64_t optimizer_steps = 0;
   std::string before;
   try {
     const json j = json::parse(found->second);
     if (j.at("format") != kFormat) {
-      throw ModelError("'" + path.string() + "' was written by another version of avocet; start "
+      throw ModelError("'" + path.string() +
+                       "' was written by another version of avocet; start "
                        "again without --resume");
     }
     before = j.at("fingerprint");
@@ -142,8 +145,8 @@ std::string LogCsv(const std::vector<EpochRecord>& epochs, const ModelCard& card
   text += ",dice_mean,seconds\n";
   char buffer[160];
   for (const EpochRecord& r : epochs) {
-    std::snprintf(buffer, sizeof buffer, "%lld,%.6g,%.6f,%.6f,%.6f", static_cast<long long>(r.epoch),
-                  r.learning_rate, r.loss, r.ce, r.dice_loss);
+    std::snprintf(buffer, sizeof buffer, "%lld,%.6g,%.6f,%.6f,%.6f",
+                  static_cast<long long>(r.epoch), r.learning_rate, r.loss, r.ce, r.dice_loss);
     text += buffer;
     for (size_t c = 1; c < card.labels.size(); ++c) {
       text += ",";

@@ -10,8 +10,8 @@
 
 namespace avocet::models {
 
-// Dice of whole volumes at their own grid, 2|A n B| / (|A| + |B|) per foreground class; a class that
-// is in neither counts as 1 (the "standard rule" of shared/spec/rwkv_unet.md 19, row 13).
+// Dice of whole volumes at their own grid, 2|A n B| / (|A| + |B|) per foreground class; a class
+// that is in neither counts as 1 (the "standard rule" of shared/spec/rwkv_unet.md 19, row 13).
 struct ValidationScore {
   std::vector<std::string> cases;
   std::vector<std::vector<double>> dice;  // [case][class - 1]

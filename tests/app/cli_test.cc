@@ -135,6 +135,48 @@ TEST_F(CliSegment, WritesTheMaskAndPrintsVolumes) {
   EXPECT_EQ(io::Sha256OfFile(out_ / "mask.nii.gz"), before);
 }
 
+TEST_F(CliSegment, TheMaskIsTheArgmaxOfForwardOnTheSameSlices) {
+  models::ModelCard card = ExampleCard();
+  card.plane = "axial";  // of an LPS volume: slices along k, rows along j, columns along i
+  card.preprocessing.intensity = "none";
+  const fs::path model = test::WriteRandomModel(card, "axial.safetensors");
+  io::Volume image = Image();
+  for (int64_t v = 0; v < image.ValueCount(); ++v) image.As<int16_t>()[v] /= 100;
+  io::WriteVolume(image, folder_ / "lps.nii");
+  ASSERT_EQ(io::ReadVolume(folder_ / "lps.nii").geometry.OrientationLetters(), "LPS");
+  ASSERT_EQ(Segment(folder_ / "lps.nii", model, out_ / "mask.nii").exit_code, 0);
+
+  const auto& size = image.geometry.size;
+  const std::vector<float> values = image.ToFloat();
+  models::TensorFile file;
+  models::StoredTensor slices;
+  slices.shape = {size[2], 1, size[1], size[0]};
+  slices.data.resize(values.size() * sizeof(float));
+  std::memcpy(slices.data.data(), values.data(), slices.data.size());
+  file.tensors.emplace_back("x", slices);
+  models::WriteSafetensors(file, folder_ / "x.safetensors");
+  const CommandResult forward =
+      RunAvocet({"forward", "--model", model, "--input", folder_ / "x.safetensors", "--output",
+                 folder_ / "y.safetensors", "--device", "cpu"});
+  ASSERT_EQ(forward.exit_code, 0) << forward.err;
+  const models::TensorFile result = models::ReadTensorFile(folder_ / "y.safetensors");
+  const models::StoredTensor* output = result.Find("output");
+  ASSERT_NE(output, nullptr);
+  ASSERT_EQ(output->shape, (std::vector<int64_t>{size[2], 3, size[1], size[0]}));
+  const auto* logits = reinterpret_cast<const float*>(output->data.data());
+  const auto mask = io::ReadVolume(out_ / "mask.nii").ToLabels("mask");
+  const int64_t plane = size[0] * size[1];
+  std::set<int> found;
+  for (size_t v = 0; v < mask.size(); ++v) {
+    const float* logit = logits + (v / plane) * 3 * plane + v % plane;
+    float best = logit[0];
+    for (int c = 1; c < 3; ++c) best = std::max(best, logit[c * plane]);
+    ASSERT_NEAR(logit[mask[v] * plane], best, 1e-4) << v;  // batches differ, so rounding may
+    found.insert(mask[v]);
+  }
+  EXPECT_GT(found.size(), 1u);
+}
+
 TEST_F(CliSegment, ThreadsAreNoPartOfTheResult) {
   EXPECT_EQ(Segment(image_, model_, out_ / "one.nii", {"--threads", "1"}).exit_code, 0);
   EXPECT_EQ(Segment(image_, model_, out_ / "two.nii", {"--threads", "2"}).exit_code, 0);
@@ -211,8 +253,8 @@ TEST_F(CliSegment, BadModels) {
 
 TEST_F(CliSegment, BadOutputs) {
   ExpectRefusal(Segment(image_, model_, image_), ExitCode::kOption, {"overwrite", "image.nii.gz"});
-  ExpectRefusal(Segment(image_, model_, out_ / "mask.jpg"), ExitCode::kOption,
-                {"mask.jpg", ".nii.gz"});
+  ExpectRefusal(Segment(image_, model_, out_ / "mask.txt"), ExitCode::kOption,
+                {"mask.txt", ".nii.gz"});
   ExpectRefusal(Segment(image_, model_, folder_ / "nowhere/mask.nii.gz"), ExitCode::kIo,
                 {"nowhere"});
   // A file where a folder is due fails for root, too.
@@ -274,8 +316,7 @@ TEST_F(CliSegment, AMissingGpuIsSaidAndAMalformedDeviceRefused) {
 
 TEST_F(CliSegment, CtrlCLeavesNothing) {
   io::WriteVolume(Image(160), folder_ / "large.nii");
-  const std::string binary =
-      std::getenv("AVOCET_BINARY") ? std::getenv("AVOCET_BINARY") : AVOCET_DEFAULT_BINARY;
+  const std::string binary = test::AvocetBinary();
   const pid_t child = fork();
   if (child == 0) {
     if (!freopen((folder_ / "log").c_str(), "w", stderr)) _exit(9);

@@ -165,6 +165,29 @@ TEST(Segment, TestTimeAugmentationAndBatchSizeAreOptions) {
   EXPECT_GT(largest, 1e-4);
 }
 
+TEST(Segment, AveragingThatTheTrainingNeverSawIsRefusedUnlessForced) {
+  const fs::path folder = TemporaryFolder();
+  io::WriteVolume(Image(), folder / "in.nii");
+  models::ModelCard card = ExampleCard();
+  card.tta = "none";
+  SegmentOptions options = OptionsFor(
+      folder / "in.nii", test::WriteRandomModel(card, "plain.safetensors"), folder / "out.nii");
+  options.tta = "flip";
+  Recorder progress;
+  EXPECT_THROW(RunJob(options, progress), OptionError);
+  EXPECT_FALSE(fs::exists(folder / "out.nii"));
+  options.force = true;
+  EXPECT_EQ(RunJob(options, progress).failed, 0);
+
+  card.tta = "flip";
+  options.model = test::WriteRandomModel(card, "mirrored.safetensors");
+  options.force = false;
+  Recorder again;
+  EXPECT_EQ(RunJob(options, again).failed, 0);
+  options.tta = "flip-rot";
+  EXPECT_THROW(RunJob(options, again), OptionError);
+}
+
 TEST(Segment, AFolderGoesOnAfterABadFile) {
   const fs::path folder = TemporaryFolder();
   fs::create_directory(folder / "in");
@@ -251,8 +274,8 @@ TEST(Segment, MisfitsAreRefusedWithASentence) {
   options = with_model(good);
   options.output = folder / "image.nii.gz";
   expect(options, ExitCode::kOption, "overwrite");
-  options.output = folder / "mask.png";
-  expect(options, ExitCode::kOption, "mask.png");
+  options.output = folder / "mask.txt";
+  expect(options, ExitCode::kOption, "mask.txt");
   options.output = folder / "nowhere/mask.nii.gz";
   expect(options, ExitCode::kIo, "nowhere");
   options = with_model(good);

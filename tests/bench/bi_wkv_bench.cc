@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "app/base/allocator.h"
 #include "kernels/bi_wkv.h"
 
 namespace {
@@ -123,4 +124,8 @@ BENCHMARK(Composition)
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  avocet::KeepFreedMemory();  // as the program does
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+}

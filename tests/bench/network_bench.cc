@@ -6,6 +6,7 @@
 #include <benchmark/benchmark.h>
 #include <c10/core/InferenceMode.h>
 
+#include "app/base/allocator.h"
 #include "models/rwkv_unet/rwkv_unet.h"
 
 namespace {
@@ -37,4 +38,8 @@ BENCHMARK_CAPTURE(Forward, B, "B")->Apply(Sizes);
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  avocet::KeepFreedMemory();  // as the program does
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+}

@@ -271,6 +271,17 @@ TEST(DicomSeg, FrameSizeThatIsNoMultipleOfEight) {
             read.volumes[0].data);
 }
 
+TEST(DicomSeg, IsAVolumeLikeAnyOther) {
+  const Volume volume = ReadVolume(test::TestData("dicom_seg/23x38x3/label.seg"));
+  EXPECT_EQ(CountOf(volume, 1), 322);
+  ASSERT_TRUE(volume.source);
+  EXPECT_EQ(volume.source->FormatName(), "DICOM SEG");
+  ExpectError(
+      [] { ReadVolume(test::TestData("dicom_seg/highdicom_seg_image_ct_binary_overlap.dcm")); },
+      {"highdicom_seg_image_ct_binary_overlap.dcm", "overlap", "avocet export"});
+  ExpectError([&] { WriteVolume(volume, TemporaryFolder() / "a.seg"); }, {"a.seg", "export"});
+}
+
 TEST(DicomSeg, SmallOverlap) {
   const SegReadResult second =
       ReadDicomSeg(test::TestData("dicom_seg/highdicom_seg_image_ct_binary_overlap.dcm"));

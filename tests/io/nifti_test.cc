@@ -287,8 +287,6 @@ TEST(ReadNifti, FormatsToComeAreNamed) {
     ExpectError([&] { ReadVolume(folder / name); }, {name, reason, "NIfTI"});
   };
   const std::string pad(600, '\0');
-  refused("a.nrrd", "NRRD0004\ntype: short\n" + pad, "NRRD");
-  refused("a.mha", "ObjectType = Image\nNDims = 3\n" + pad, "MetaImage");
   refused("a.dcm", std::string(128, '\0') + "DICM" + pad, "DICOM");
   refused("a.nii", std::string(128, '\0') + "DICM" + pad, "DICOM");  // whatever the name says
   refused("b.dcm", std::string("\x08\0\x05\0CS\x0a\0ISO_IR 100", 18) + pad, "DICOM");
@@ -441,7 +439,7 @@ TEST(WriteNifti, EqualVolumesGiveEqualFiles) {
 
 TEST(WriteNifti, RefusesUnknownNames) {
   const Volume volume = ReadVolume(TestData("io/oblique.nii.gz"));
-  for (const char* name : {"x", "x.mha", "x.nii.zip", "x.gz", ".nii.gz"}) {
+  for (const char* name : {"x", "x.txt", "x.nii.zip", "x.gz", ".nii.gz"}) {
     const fs::path path = TemporaryFolder() / name;
     ExpectError([&] { WriteVolume(volume, path); }, {path.string(), ".nii.gz"});
   }

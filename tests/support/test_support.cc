@@ -58,9 +58,13 @@ fs::path TemporaryFolder() {
   return folder;
 }
 
+fs::path AvocetBinary() {
+  const fs::path binary = FromEnvironment("AVOCET_BINARY");
+  return binary.empty() ? fs::path(AVOCET_DEFAULT_BINARY) : binary;
+}
+
 CommandResult RunAvocet(const std::vector<std::string>& arguments, double timeout_seconds) {
-  fs::path binary = FromEnvironment("AVOCET_BINARY");
-  if (binary.empty()) binary = AVOCET_DEFAULT_BINARY;
+  const fs::path binary = AvocetBinary();
   const fs::path folder = TemporaryFolder();
   const fs::path out = folder / ".stdout";
   const fs::path err = folder / ".stderr";

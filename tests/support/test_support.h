@@ -18,6 +18,9 @@ std::filesystem::path SharedData(const std::string& relative);
 // A folder of its own for the running test, removed when the test passed.
 std::filesystem::path TemporaryFolder();
 
+// The built `avocet` binary, for tests that start it themselves.
+std::filesystem::path AvocetBinary();
+
 struct CommandResult {
   int exit_code = -1;
   std::string out;

@@ -218,9 +218,9 @@ inline void CheckClass(const nlohmann::json& blocks, const metrics::LabelPair<ui
               kOverlap, where + " itk fne");
   ExpectClose(Column("simpleitk", "false_positive_error", m), itk.at("false_positive_error"),
               kOverlap, where + " itk fpe");
-  ExpectClose(Column("simpleitk", "hd_mm_all_voxels", m), itk.at("hausdorff_all_voxels"), kMonai,
+  ExpectClose(Column("simpleitk", "hd_mm_allvoxels", m), itk.at("hausdorff_all_voxels"), kMonai,
               where + " itk hd");
-  ExpectClose(Column("simpleitk", "ahd_mm_all_voxels", m), itk.at("average_hausdorff_all_voxels"),
+  ExpectClose(Column("simpleitk", "ahd_mm_allvoxels", m), itk.at("average_hausdorff_all_voxels"),
               kMonai, where + " itk ahd");
 
   const auto& transunet = blocks.at("transunet_protocol");

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/dicom_instance.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "app/base/error.h"
+
+namespace avocet::io::dicom {
+namespace {
+
+constexpr Tag kPosition = 0x00200032, kOrientation = 0x00200037, kPixelSpacing = 0x00280030;
+constexpr Tag kSlope = 0x00281053, kIntercept = 0x00281052;
+
+std::string Short(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g", value);
+  return text;
+}
+
+double Norm(const double* v) { return std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]); }
+
+void ReadPosition(const Dataset& data, FrameInfo& frame) {
+  const std::vector<double> p = data.Numbers(kPosition);
+  if (p.size() != 3) return;
+  for (const double x : p) {
+    if (std::abs(x) > 1e6) return;  // a kilometre away is not in the patient
+  }
+  std::copy(p.begin(), p.end(), frame.position.begin());
+  frame.has_position = true;
+}
+
+void ReadOrientation(const Dataset& data, FrameInfo& frame) {
+  const std::vector<double> c = data.Numbers(kOrientation);
+  if (c.size() != 6) return;
+  const double row = Norm(&c[0]), column = Norm(&c[3]);
+  const double dot = c[0] * c[3] + c[1] * c[4] + c[2] * c[5];
+  // Cosines are rounded to some digits; what is further off is no orientation.
+  if (std::abs(row - 1) > 0.02 || std::abs(column - 1) > 0.02 || std::abs(dot) > 0.02) return;
+  for (int i = 0; i < 6; ++i) frame.cosines[i] = c[i] / (i < 3 ? row : column);
+  frame.has_orientation = true;
+}
+
+bool ReadSpacing(const Dataset& data, Tag tag, FrameInfo& frame) {
+  const std::vector<double> s = data.Numbers(tag);
+  if (s.size() != 2) return false;
+  for (const double x : s) {
+    if (!(x > 1e-6 && x < 1e4)) return false;
+  }
+  frame.spacing = {s[1], s[0]};  // PS3.3 10.7.1.3: distance of rows first
+  frame.has_spacing = true;
+  return true;
+}
+
+void ReadRescale(const Dataset& data, FrameInfo& frame) {
+  const double slope = data.Number(kSlope, 1);
+  if (slope != 0) frame.slope = slope;
+  frame.inter = data.Number(kIntercept, 0);
+}
+
+void SetKey(FrameInfo& frame, FrameInfo::Key key, const char* word, const std::string& value) {
+  if (!value.empty()) frame.keys[key] = std::string(word) + " " + value;
+}
+
+std::string NumberText(const Dataset& data, Tag tag) {
+  const std::vector<double> numbers = data.Numbers(tag);
+  return numbers.empty() ? "" : Short(numbers[0]);
+}
+
+std::string Joined(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : "\\") + part;
+  return text;
+}
+
+// HHMMSS.FFFFFF in seconds; -1 when it is not given.
+double Seconds(const std::string& time) {
+  if (time.size() < 4 || time.find_first_not_of("0123456789.") != time.npos) return -1;
+  const double value = std::atof(time.c_str());
+  const int hours = static_cast<int>(value / 10000), minutes = static_cast<int>(value / 100) % 100;
+  return hours * 3600.0 + minutes * 60.0 + std::fmod(value, 100);
+}
+
+void ReadKeys(const Dataset& data, FrameInfo& frame) {
+  SetKey(frame, FrameInfo::kImageType, "image type", Joined(data.Texts(0x00080008)));
+  std::string echo = NumberText(data, 0x00180086);
+  const std::string echo_time = NumberText(data, 0x00180081);
+  if (!echo_time.empty()) echo += (echo.empty() ? "time " : ", echo time ") + echo_time + " ms";
+  SetKey(frame, FrameInfo::kEcho, "echo", echo);
+  SetKey(frame, FrameInfo::kBValue, "b-value", NumberText(data, 0x00189087));
+  SetKey(frame, FrameInfo::kTemporal, "time point", NumberText(data, 0x00200100));
+  SetKey(frame, FrameInfo::kAcquisition, "acquisition", NumberText(data, 0x00200012));
+  SetKey(frame, FrameInfo::kTrigger, "trigger time", NumberText(data, 0x00181060));
+}
+
+// Functional groups (PS3.3 C.7.6.16): the frame's own, else the shared ones.
+void ReadGroups(const Dataset& groups, FrameInfo& frame) {
+  if (const Dataset* item = groups.Item(0x00209113)) ReadPosition(*item, frame);
+  if (const Dataset* item = groups.Item(0x00209116)) ReadOrientation(*item, frame);
+  if (const Dataset* item = groups.Item(0x00289110)) {
+    ReadSpacing(*item, kPixelSpacing, frame);
+    frame.slice_spacing = item->Number(0x00180088, frame.slice_spacing);
+    frame.thickness = item->Number(0x00180050, frame.thickness);
+  }
+  if (const Dataset* item = groups.Item(0x00289145)) ReadRescale(*item, frame);
+  if (const Dataset* item = groups.Item(0x00209111)) {
+    SetKey(frame, FrameInfo::kStack, "stack", item->Text(0x00209056));
+    SetKey(frame, FrameInfo::kTemporal, "time point", NumberText(*item, 0x00209128));
+    const std::string acquired = item->Text(0x00189074);
+    if (acquired.size() > 8 && Seconds(acquired.substr(8)) >= 0) {
+      frame.order = Seconds(acquired.substr(8));
+    }
+  }
+  for (const Tag tag : {0x00189226U, 0x00189329U}) {
+    if (const Dataset* item = groups.Item(tag)) {
+      SetKey(frame, FrameInfo::kImageType, "image type", Joined(item->Texts(0x00089007)));
+    }
+  }
+  if (const Dataset* item = groups.Item(0x00189114)) {
+    const std::string time = NumberText(*item, 0x00189082);
+    if (!time.empty()) SetKey(frame, FrameInfo::kEcho, "echo time", time + " ms");
+  }
+  if (const Dataset* item = groups.Item(0x00189117)) {
+    std::string b = NumberText(*item, 0x00189087);
+    if (const Dataset* gradient = item->Item(0x00189076)) {
+      const std::vector<double> g = gradient->Numbers(0x00189089);
+      if (g.size() == 3) b += " along " + Short(g[0]) + ", " + Short(g[1]) + ", " + Short(g[2]);
+    }
+    SetKey(frame, FrameInfo::kBValue, "b-value", b);
+  }
+  if (const Dataset* item = groups.Item(0x00189118)) {
+    SetKey(frame, FrameInfo::kTrigger, "trigger time", NumberText(*item, 0x00209153));
+  }
+}
+
+void ReadPalette(const Dataset& data, PixelFormat& format, std::string& problem) {
+  const std::vector<double> descriptor = data.Numbers(0x00281101);
+  std::array<const Element*, 3> tables{data.Find(0x00281201), data.Find(0x00281202),
+                                       data.Find(0x00281203)};
+  problem = "its colour palette is missing or damaged";
+  if (descriptor.size() != 3 || !tables[0] || !tables[1] || !tables[2]) return;
+  const size_t entries = descriptor[0] == 0 ? 65536 : static_cast<size_t>(descriptor[0]);
+  const bool wide = descriptor[2] == 16;
+  for (const Element* table : tables) {
+    if (table->bytes.size() < entries * (wide ? 2 : 1)) return;
+  }
+  problem.clear();
+  format.palette_first = static_cast<int>(descriptor[1]);
+  if (format.is_signed && format.palette_first > 32767) format.palette_first -= 65536;
+  format.palette.resize(entries);
+  for (size_t i = 0; i < entries; ++i) {
+    for (size_t c = 0; c < 3; ++c) {
+      // The upper byte of 16-bit entries, and 8-bit entries as they are packed (low byte first).
+      size_t at = i;
+      if (wide) at = 2 * i + (data.big_endian ? 0 : 1);
+      format.palette[i][c] = static_cast<uint8_t>(tables[c]->bytes[at]);
+    }
+  }
+}
+
+void ReadFormat(const ParsedFile& file, Instance& instance) {
+  const Dataset& data = file.data;
+  PixelFormat& f = instance.format;
+  std::string& problem = instance.problem;
+  f.kind = file.pixels.kind;
+  const int64_t rows = data.Integer(0x00280010, 0), columns = data.Integer(0x00280011, 0);
+  if (rows < 1 || columns < 1 || rows > 65535 || columns > 65535) {
+    problem = "it does not state its rows and columns";
+    return;
+  }
+  f.rows = static_cast<int>(rows);
+  f.columns = static_cast<int>(columns);
+  const auto small = [&](Tag tag, int64_t otherwise) {
+    return static_cast<int>(std::clamp<int64_t>(data.Integer(tag, otherwise), -1, 1 << 20));
+  };
+  f.samples = small(0x00280002, 1);
+  f.photometric = data.Text(0x00280004);
+  if (f.photometric.empty()) f.photometric = f.samples == 3 ? "RGB" : "MONOCHROME2";
+  f.planar = small(0x00280006, 0) == 1;
+  if (f.kind == PixelLocation::Kind::kFloat || f.kind == PixelLocation::Kind::kDouble) {
+    f.allocated = f.stored = f.kind == PixelLocation::Kind::kFloat ? 32 : 64;
+    f.high_bit = f.allocated - 1;
+    if (f.samples != 1) problem = "it has floating-point pixels of several samples";
+    return;
+  }
+  f.allocated = small(0x00280100, 16);
+  f.stored = small(0x00280101, f.allocated);
+  f.high_bit = small(0x00280102, f.stored - 1);
+  f.is_signed = small(0x00280103, 0) == 1;
+  if (f.samples != 1 && f.samples != 3) {
+    problem = "it has " + std::to_string(f.samples) + " samples per pixel; 1 and 3 are read";
+  } else if (f.allocated != 1 && f.allocated != 8 && f.allocated != 16 && f.allocated != 32) {
+    problem =
+        "it has " + std::to_string(f.allocated) + " bits per sample; 1, 8, 16 and 32 are read";
+  } else if (f.stored < 1 || f.stored > f.allocated || f.high_bit >= f.allocated ||
+             f.high_bit < f.stored - 1) {
+    problem = "its bits do not fit each other (allocated " + std::to_string(f.allocated) +
+              ", stored " + std::to_string(f.stored) + ", high bit " + std::to_string(f.high_bit) +
+              ")";
+  } else if (f.samples == 3 && f.allocated != 8) {
+    problem = "it has colours of " + std::to_string(f.allocated) + " bits; 8 are read";
+  } else if (f.photometric == "PALETTE COLOR") {
+    if (f.samples != 1 || f.allocated > 16) {
+      problem = "its colour palette is missing or damaged";
+    } else {
+      ReadPalette(data, f, problem);
+    }
+  }
+}
+
+// Size of the pixel data against rows, columns and frames.
+void CheckLength(Instance& instance) {
+  const PixelFormat& f = instance.format;
+  const PixelLocation& p = instance.pixels;
+  const auto words = [](uint64_t n) { return std::to_string(n); };
+  if (p.encapsulated) {
+    if (p.fragments.size() < static_cast<uint64_t>(instance.frame_count)) {
+      instance.problem = "its compressed pixel data are cut short: " + words(p.fragments.size()) +
+                         " fragments for " + words(static_cast<uint64_t>(instance.frame_count)) +
+                         " frames";
+    } else if (p.cut) {
+      instance.notes.push_back("the compressed pixel data end without their end mark");
+    }
+    return;
+  }
+  const auto frames = static_cast<uint64_t>(instance.frame_count);
+  const uint64_t samples = static_cast<uint64_t>(f.rows) * f.columns * f.samples;
+  uint64_t needed =
+      f.allocated == 1 ? (samples * frames + 7) / 8 : samples * frames * (f.allocated / 8);
+  if (f.photometric == "YBR_FULL_422") needed = needed / 3 * 2;
+  if (p.length < needed) {
+    instance.problem =
+        "its pixel data are cut short: " + words(p.length) + " of " + words(needed) + " bytes";
+  } else if (p.length / 2 >= needed && needed > 1) {
+    // Another frame would fit: which pixels are meant cannot be told.
+    instance.problem =
+        "its pixel data hold " + words(p.length) + " bytes, its header describes " + words(needed);
+  } else if (p.length > needed + 1) {
+    instance.notes.push_back("the pixel data are followed by " + words(p.length - needed) +
+                             " bytes that belong to no image; they are ignored");
+  }
+}
+
+std::string NotAnImage(const std::string& sop_class, const std::string& modality) {
+  if (sop_class.rfind("1.2.840.10008.5.1.4.1.1.66.", 0) == 0 || modality == "SEG") {
+    return "it is a segmentation or registration object, not an image series";
+  }
+  if (modality == "RTSTRUCT") return "it holds contours (RTSTRUCT), not an image";
+  if (modality == "RTPLAN") return "it holds a radiotherapy plan, not an image";
+  if (modality == "SR" || modality == "KO" || modality == "PR") {
+    return "it is a document or presentation, not an image";
+  }
+  return "it holds no pixel data";
+}
+
+}  // namespace
+
+VoxelType PixelFormat::type() const {
+  if (kind == PixelLocation::Kind::kFloat) return VoxelType::kFloat32;
+  if (kind == PixelLocation::Kind::kDouble) return VoxelType::kFloat64;
+  if (!palette.empty() || allocated <= 8) {
+    return palette.empty() && is_signed ? VoxelType::kInt8 : VoxelType::kUInt8;
+  }
+  if (allocated == 16) return is_signed ? VoxelType::kInt16 : VoxelType::kUInt16;
+  return is_signed ? VoxelType::kInt32 : VoxelType::kUInt32;
+}
+
+bool PixelFormat::SameValues(const PixelFormat& other) const {
+  return type() == other.type() && components() == other.components() &&
+         (photometric == "MONOCHROME1") == (other.photometric == "MONOCHROME1");
+}
+
+std::shared_ptr<const Instance> InterpretFile(const ParsedFile& file,
+                                              const std::filesystem::path& path) {
+  const Dataset& data = file.data;
+  auto instance = std::make_shared<Instance>();
+  Instance& it = *instance;
+  it.path = path;
+  std::error_code ignored;
+  it.bytes = std::filesystem::file_size(path, ignored);
+  it.patient_name = data.Text(0x00100010);
+  it.patient_id = data.Text(0x00100020);
+  it.study_uid = data.Text(0x0020000d);
+  it.study_date = data.Text(0x00080020);
+  it.study_description = data.Text(0x00081030);
+  it.series_uid = data.Text(0x0020000e);
+  it.series_description = data.Text(0x0008103e);
+  if (it.series_description.empty()) it.series_description = data.Text(0x00181030);
+  it.modality = data.Text(0x00080060);
+  it.series_number = data.Integer(0x00200011, -1);
+  it.instance_number = data.Integer(0x00200013, -1);
+  it.sop_class = data.Text(0x00080016);
+  it.sop_uid = data.Text(0x00080018);
+  it.frame_of_reference = data.Text(0x00200052);
+  it.transfer_syntax = file.transfer_syntax;
+  it.big_endian = file.big_endian;
+  it.notes = file.notes;
+  it.pixels = file.pixels;
+  const std::vector<std::string> image_type = data.Texts(0x00080008);
+  it.localizer = std::find(image_type.begin(), image_type.end(), "LOCALIZER") != image_type.end();
+  if (it.pixels.kind == PixelLocation::Kind::kNone || it.modality == "SEG") {
+    it.problem = NotAnImage(it.sop_class, it.modality);
+    return instance;
+  }
+  ReadFormat(file, it);
+  if (!it.problem.empty()) return instance;
+  it.frame_count = data.Integer(0x00280008, data.Text(0x00280008).empty() ? 1 : 0);
+  if (it.frame_count < 1 || it.frame_count > 1000000) {
+    it.problem = "its number of frames is '" + data.Text(0x00280008).substr(0, 16) + "'";
+    return instance;
+  }
+  CheckLength(it);
+  if (!it.problem.empty()) return instance;
+  if (const Element* padding = data.Find(0x00280120)) {
+    // US or SS by PixelRepresentation; files mix them up, so the bits count.
+    std::vector<double> value = data.NumbersOf(*padding);
+    if (!value.empty()) {
+      it.has_padding = true;
+      it.padding = value[0];
+      if (it.format.allocated == 16 && it.format.is_signed && it.padding > 32767) {
+        it.padding -= 65536;
+      } else if (it.format.allocated == 16 && !it.format.is_signed && it.padding < 0) {
+        it.padding += 65536;
+      }
+    }
+  }
+
+  FrameInfo base;
+  ReadPosition(data, base);
+  ReadOrientation(data, base);
+  if (!ReadSpacing(data, kPixelSpacing, base)) {
+    for (const Tag tag : {0x00181164U, 0x00182010U}) {  // Imager, NominalScannedPixelSpacing
+      if (!ReadSpacing(data, tag, base)) continue;
+      it.notes.push_back(tag == 0x00181164
+                             ? "the voxel size is that at the detector (ImagerPixelSpacing), not "
+                               "in the patient"
+                             : "the voxel size is that of the scanned film or slide");
+      break;
+    }
+  }
+  ReadRescale(data, base);
+  ReadKeys(data, base);
+  base.slice_spacing = std::abs(data.Number(0x00180088, 0));
+  base.thickness = data.Number(0x00180050, 0);
+  double time = Seconds(data.Text(0x00080032));
+  if (time < 0) time = Seconds(data.Text(0x00080033));
+  base.order = time < 0 ? 0 : time;
+
+  const std::vector<Dataset>& per_frame = data.Items(0x52009230);
+  if (const Dataset* shared = data.Item(0x52009229)) ReadGroups(*shared, base);
+  if (!per_frame.empty() && per_frame.size() != static_cast<size_t>(it.frame_count)) {
+    it.problem = "it has " + std::to_string(it.frame_count) + " frames and describes " +
+                 std::to_string(per_frame.size());
+    return instance;
+  }
+  // Multi-frame dose grids and the like: GridFrameOffsetVector (3004,000C) along the normal.
+  std::vector<double> offsets = data.Numbers(0x3004000c);
+  if (offsets.size() != static_cast<size_t>(it.frame_count) || it.frame_count == 1) offsets.clear();
+  const bool offsets_are_positions = !offsets.empty() && offsets[0] != 0;
+  if (const double dose = data.Number(0x3004000e, 0); dose != 0) base.slope = dose;
+  it.frames.reserve(static_cast<size_t>(it.frame_count));
+  for (int64_t i = 0; i < it.frame_count; ++i) {
+    FrameInfo frame = base;
+    frame.frame = static_cast<int>(i);
+    if (!per_frame.empty()) ReadGroups(per_frame[static_cast<size_t>(i)], frame);
+    if (!offsets.empty() && frame.has_position && frame.has_orientation) {
+      const auto& c = frame.cosines;
+      const double normal[3] = {c[1] * c[5] - c[2] * c[4], c[2] * c[3] - c[0] * c[5],
+                                c[0] * c[4] - c[1] * c[3]};
+      const double step =
+          offsets[static_cast<size_t>(i)] - (offsets_are_positions ? offsets[0] : 0);
+      for (int a = 0; a < 3; ++a) frame.position[a] += step * normal[a];
+    }
+    it.frames.push_back(std::move(frame));
+  }
+  if (std::find(image_type.begin(), image_type.end(), "MOSAIC") != image_type.end() &&
+      it.frame_count == 1) {
+    UnpackMosaic(data, it);
+  }
+  if (it.format.photometric == "MONOCHROME1") {
+    it.notes.push_back("MONOCHROME1: low values are shown bright; values are kept as stored");
+  }
+  if (!it.format.palette.empty()) {
+    it.notes.push_back("the colour palette was applied: values are 8-bit RGB");
+  }
+  return instance;
+}
+
+std::shared_ptr<const Instance> ReadInstance(const std::filesystem::path& path) {
+  return InterpretFile(ParseFile(path), path);
+}
+
+}  // namespace avocet::io::dicom

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "app/base/error.h"
+#include "io/dicom.h"
+#include "io/dicom_plan.h"
+#include "io/parallel.h"
+
+namespace avocet::io {
+namespace fs = std::filesystem;
+namespace {
+
+using dicom::Instance;
+using InstancePtr = std::shared_ptr<const Instance>;
+constexpr const char* kDirectoryClass = "1.2.840.10008.1.3.10";
+constexpr size_t kMaxFiles = 2000000;
+
+std::vector<fs::path> FilesBelow(const fs::path& folder, Progress& progress) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  fs::recursive_directory_iterator it(folder, fs::directory_options::skip_permission_denied, error);
+  if (error) {
+    throw IoError("cannot list the folder '" + folder.string() + "': " + error.message());
+  }
+  for (const fs::recursive_directory_iterator end; it != end; it.increment(error)) {
+    std::error_code ignored;
+    if (it->is_regular_file(ignored)) files.push_back(it->path());
+    if (files.size() % 4096 == 4095) {
+      UpdateOrThrow(progress, Progress::kUnknown, "looking for DICOM files");
+    }
+    if (files.size() > kMaxFiles) {
+      throw IoError("the folder '" + folder.string() +
+                    "' holds over 2000000 files; give one nearer "
+                    "to the study");
+    }
+  }
+  if (error) {
+    throw IoError("cannot list the folder '" + folder.string() + "': " + error.message());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// The files that a DICOMDIR names (PS3.3 F.3). Names are components joined by backslashes, below
+// the folder of the DICOMDIR; others are refused.
+std::vector<fs::path> FilesOfDirectory(const dicom::ParsedFile& file, const fs::path& path,
+                                       std::vector<std::string>& skipped) {
+  std::vector<fs::path> files;
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  std::error_code ignored;
+  const fs::path root = fs::weakly_canonical(folder, ignored);
+  for (const dicom::Dataset& record : file.data.Items(0x00041220)) {
+    const std::vector<std::string> parts = record.Texts(0x00041500);
+    if (parts.empty()) continue;
+    fs::path target = folder;
+    bool inside = true;
+    for (const std::string& part : parts) {
+      inside &= !part.empty() && part != "." && part != ".." && part.find('/') == part.npos;
+      target /= part;
+    }
+    if (inside) {  // nor through a symbolic link
+      const fs::path real = fs::weakly_canonical(target, ignored);
+      inside =
+          std::mismatch(root.begin(), root.end(), real.begin(), real.end()).first == root.end();
+    }
+    if (!inside) {
+      skipped.push_back("'" + path.string() + "' names a file outside its folder; it was left out");
+      continue;
+    }
+    if (!fs::is_regular_file(target, ignored)) {
+      skipped.push_back("'" + target.string() + "' is named by the DICOMDIR and is not there");
+      continue;
+    }
+    files.push_back(target);
+  }
+  std::sort(files.begin(), files.end());
+  files.erase(std::unique(files.begin(), files.end()), files.end());
+  return files;
+}
+
+struct Scanned {
+  InstancePtr instance;
+  std::string error;
+  bool other = false;
+};
+
+std::string Lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+// Descriptions are free text; one that repeats the patient's name or number is not shown.
+std::string WithoutPatient(const std::string& text, const Instance& instance) {
+  const std::string low = Lower(text);
+  std::vector<std::string> words{Lower(instance.patient_id)};
+  std::string word;
+  for (const char c : Lower(instance.patient_name) + "^") {
+    if (c == '^' || c == ' ' || c == ',' || c == '=') {
+      words.push_back(word);
+      word.clear();
+    } else {
+      word += c;
+    }
+  }
+  for (const std::string& w : words) {
+    if (w.size() >= 4 && low.find(w) != low.npos) return "(hidden: it names the patient)";
+  }
+  return text;
+}
+
+DicomSeries MakeSeries(const std::shared_ptr<const DicomPlan>& plan) {
+  const Instance& first = *plan->frames[0].instance;
+  DicomSeries series;
+  series.uid = first.series_uid;
+  series.split = plan->split;
+  series.modality = first.modality;
+  series.description = WithoutPatient(first.series_description, first);
+  series.number = first.series_number;
+  std::vector<const Instance*> files;
+  for (const auto& frame : plan->frames) files.push_back(frame.instance.get());
+  std::sort(files.begin(), files.end());
+  files.erase(std::unique(files.begin(), files.end()), files.end());
+  series.files = static_cast<int64_t>(files.size());
+  for (const Instance* file : files) series.bytes += file->bytes;
+  series.size = plan->geometry.size;
+  series.problem = plan->problem;
+  series.can_regularise = plan->can_regularise;
+  series.notes = plan->notes;
+  series.plan = plan;
+  return series;
+}
+
+DicomTree MakeTree(std::vector<InstancePtr> instances) {
+  // Patients, studies and series in a stable order.
+  const auto key = [](const Instance& i) {
+    return std::tie(i.patient_id, i.patient_name, i.study_date, i.study_uid, i.series_number,
+                    i.series_uid);
+  };
+  std::stable_sort(instances.begin(), instances.end(),
+                   [&](const auto& a, const auto& b) { return key(*a) < key(*b); });
+  DicomTree tree;
+  for (size_t begin = 0; begin < instances.size();) {
+    const Instance& first = *instances[begin];
+    size_t end = begin;
+    while (end < instances.size() && key(*instances[end]) == key(first)) ++end;
+    if (tree.patients.empty() || tree.patients.back().id != first.patient_id ||
+        tree.patients.back().name != first.patient_name) {
+      tree.patients.push_back({first.patient_name, first.patient_id, {}});
+    }
+    auto& studies = tree.patients.back().studies;
+    if (studies.empty() || studies.back().uid != first.study_uid ||
+        studies.back().date != first.study_date) {
+      studies.push_back(
+          {first.study_uid, first.study_date, WithoutPatient(first.study_description, first), {}});
+    }
+    const std::vector<InstancePtr> images(instances.begin() + static_cast<ptrdiff_t>(begin),
+                                          instances.begin() + static_cast<ptrdiff_t>(end));
+    for (const auto& plan : dicom::PlanSeries(images)) {
+      studies.back().series.push_back(MakeSeries(plan));
+    }
+    begin = end;
+  }
+  return tree;
+}
+
+}  // namespace
+
+std::vector<const DicomSeries*> DicomTree::AllSeries() const {
+  std::vector<const DicomSeries*> all;
+  for (const auto& patient : patients) {
+    for (const auto& study : patient.studies) {
+      for (const auto& series : study.series) all.push_back(&series);
+    }
+  }
+  return all;
+}
+
+DicomTree ScanDicom(const fs::path& path, Progress& progress) {
+  std::error_code error;
+  std::vector<fs::path> files;
+  std::vector<Scanned> scanned;
+  std::vector<std::string> skipped;
+  bool alone = false;
+  if (fs::is_directory(path, error)) {
+    files = FilesBelow(path, progress);
+  } else {
+    const dicom::ParsedFile file = dicom::ParseFile(path);
+    if (file.meta.Text(0x00020002) == kDirectoryClass) {
+      files = FilesOfDirectory(file, path, skipped);
+    } else {
+      alone = true;
+      Scanned one;
+      one.instance = dicom::InterpretFile(file, path);
+      scanned.push_back(std::move(one));
+    }
+  }
+  if (!alone) {
+    scanned.resize(files.size());
+    ParallelFor(
+        files.size(), ReadingThreads(),
+        [&](size_t i) {
+          try {
+            const dicom::ParsedFile file = dicom::ParseFile(files[i]);
+            if (file.meta.Text(0x00020002) == kDirectoryClass) {
+              scanned[i].other = true;
+            } else {
+              scanned[i].instance = dicom::InterpretFile(file, files[i]);
+            }
+          } catch (const dicom::NotDicom&) {
+            scanned[i].other = true;
+          } catch (const IoError& failure) {
+            scanned[i].error = failure.what();
+          }
+        },
+        [&](size_t done) {
+          if (done % 32 == 0) {
+            UpdateOrThrow(progress, static_cast<double>(done) / static_cast<double>(files.size()),
+                          "reading DICOM headers");
+          }
+        });
+  }
+  int64_t others = 0;
+  std::vector<InstancePtr> instances;
+  for (Scanned& file : scanned) {
+    if (file.other) ++others;
+    if (!file.error.empty()) skipped.push_back(std::move(file.error));
+    if (file.instance) instances.push_back(std::move(file.instance));
+  }
+  const size_t found = instances.size() + skipped.size();
+  if (instances.empty()) {
+    if (skipped.size() == 1) throw IoError(skipped[0]);
+    throw IoError("'" + path.string() + "' holds no DICOM file that can be read" +
+                  (skipped.empty() ? std::string() : "; the first problem: " + skipped[0]));
+  }
+  DicomTree tree = MakeTree(std::move(instances));
+  tree.files = static_cast<int64_t>(found);
+  tree.other_files = others;
+  tree.skipped = std::move(skipped);
+  return tree;
+}
+
+const DicomSeries& ChooseSeries(const DicomTree& tree, const std::string& selector,
+                                const std::string& name) {
+  const std::vector<const DicomSeries*> all = tree.AllSeries();
+  const auto line = [&](size_t i) {
+    const DicomSeries& s = *all[i];
+    std::string text = std::to_string(i + 1) + " (" + s.modality;
+    if (!s.description.empty()) text += ", " + s.description.substr(0, 40);
+    if (!s.split.empty()) text += ", " + s.split.substr(0, 60);
+    return text + ", " + std::to_string(s.size[0]) + " x " + std::to_string(s.size[1]) + " x " +
+           std::to_string(s.size[2]) + ")";
+  };
+  const auto list = [&](const std::vector<size_t>& which) {
+    std::string text;
+    for (size_t n = 0; n < which.size() && n < 6; ++n) text += (n ? ", " : "") + line(which[n]);
+    if (which.size() > 6) text += ", and " + std::to_string(which.size() - 6) + " more";
+    return text;
+  };
+  std::vector<size_t> everything(all.size()), images;
+  for (size_t i = 0; i < all.size(); ++i) {
+    everything[i] = i;
+    if (all[i]->problem.empty() || all[i]->can_regularise) images.push_back(i);
+  }
+  if (selector.empty()) {
+    if (images.size() == 1) return *all[images[0]];
+    if (images.empty()) {
+      // The first image that cannot be read says why.
+      const DicomSeries& first = *all[0];
+      throw IoError("cannot read '" + name + "': " + first.problem +
+                    (all.size() > 1 ? "; 'avocet info' lists the other " +
+                                          std::to_string(all.size() - 1) + " series"
+                                    : ""));
+    }
+    throw IoError("'" + name + "' holds " + std::to_string(images.size()) +
+                  " series; choose one with --series N or UID: " + list(images));
+  }
+  if (selector.size() < 8 && selector.find_first_not_of("0123456789") == selector.npos) {
+    const size_t number = static_cast<size_t>(std::stoul(selector));
+    if (number >= 1 && number <= all.size()) return *all[number - 1];
+    throw IoError("'" + name + "' has no series " + selector + "; there are: " + list(everything));
+  }
+  std::string uid = selector;
+  size_t nth = 0;
+  if (const size_t colon = selector.find(':'); colon != selector.npos) {
+    uid = selector.substr(0, colon);
+    const std::string number = selector.substr(colon + 1);
+    if (number.empty() || number.size() > 7 ||
+        number.find_first_not_of("0123456789") != number.npos || std::stoul(number) == 0) {
+      throw IoError("--series '" + selector + "' is not N, UID or UID:N");
+    }
+    nth = std::stoul(number);
+  }
+  std::vector<size_t> matches;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (all[i]->uid == uid) matches.push_back(i);
+  }
+  if (matches.empty()) {
+    throw IoError("'" + name + "' has no series " + selector + "; there are: " + list(everything));
+  }
+  if (nth > 0 && nth <= matches.size()) return *all[matches[nth - 1]];
+  if (nth == 0 && matches.size() == 1) return *all[matches[0]];
+  throw IoError("'" + name + "' holds " + std::to_string(matches.size()) +
+                " volumes of that series; choose one by its number: " + list(matches));
+}
+
+}  // namespace avocet::io

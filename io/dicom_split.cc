@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "io/dicom_plan.h"
+
+namespace avocet::io::dicom {
+namespace {
+
+using Frames = std::vector<FrameRef>;
+
+// Place and orientation of a slice to a hundredth of a millimetre, to find slices at one place.
+// Projection on the coordinate axes, so that it does not depend on a common normal.
+using Place = std::array<int64_t, 9>;
+Place PlaceOf(const FrameInfo& frame) {
+  Place place;
+  for (int a = 0; a < 3; ++a) place[a] = std::llround(frame.position[a] * 100);
+  for (int a = 0; a < 6; ++a) place[3 + a] = std::llround(frame.cosines[a] * 100);
+  return place;
+}
+
+std::map<Place, Frames> ByPlace(const Frames& frames) {
+  std::map<Place, Frames> places;
+  for (const FrameRef& frame : frames) places[PlaceOf(frame.info())].push_back(frame);
+  return places;
+}
+
+size_t MostAtOnePlace(const Frames& frames) {
+  size_t most = 0;
+  for (const auto& [place, at] : ByPlace(frames)) most = std::max(most, at.size());
+  return most;
+}
+
+// Numbers in keys sort as numbers.
+bool KeyLess(const std::string& a, const std::string& b) {
+  size_t i = 0, j = 0;
+  while (i < a.size() && j < b.size()) {
+    const bool digits = std::isdigit(static_cast<unsigned char>(a[i])) &&
+                        std::isdigit(static_cast<unsigned char>(b[j]));
+    if (!digits) {
+      if (a[i] != b[j]) return a[i] < b[j];
+      ++i, ++j;
+      continue;
+    }
+    size_t ie = i, je = j;
+    while (ie < a.size() && std::isdigit(static_cast<unsigned char>(a[ie]))) ++ie;
+    while (je < b.size() && std::isdigit(static_cast<unsigned char>(b[je]))) ++je;
+    if (ie - i != je - j) return ie - i < je - j;
+    const int order = a.compare(i, ie - i, b, j, je - j);
+    if (order != 0) return order < 0;
+    i = ie, j = je;
+  }
+  return a.size() - i < b.size() - j;
+}
+struct KeyOrder {
+  bool operator()(const std::string& a, const std::string& b) const { return KeyLess(a, b); }
+};
+
+std::string Extend(const std::string& label, const std::string& part) {
+  if (part.empty()) return label;
+  return label.empty() ? part : label + ", " + part;
+}
+
+void Emit(Frames frames, const std::string& label,
+          std::vector<std::shared_ptr<const DicomPlan>>& out) {
+  auto plan = std::make_shared<DicomPlan>();
+  plan->frames = std::move(frames);
+  plan->split = label;
+  MakeGrid(*plan);
+  out.push_back(std::move(plan));
+}
+
+bool Earlier(const FrameRef& a, const FrameRef& b) {
+  const auto key = [](const FrameRef& f) {
+    return std::make_tuple(f.instance->instance_number, f.info().order, f.info().frame);
+  };
+  if (key(a) != key(b)) return key(a) < key(b);
+  return a.instance->path < b.instance->path;
+}
+
+void Split(Frames frames, int key, const std::string& label,
+           std::vector<std::shared_ptr<const DicomPlan>>& out) {
+  size_t most = MostAtOnePlace(frames);
+  for (; key < FrameInfo::kKeys; ++key) {
+    if (most == 1 && key != FrameInfo::kStack) break;
+    std::map<std::string, Frames, KeyOrder> parts;
+    for (const FrameRef& frame : frames) parts[frame.info().keys[key]].push_back(frame);
+    if (parts.size() < 2) continue;
+    // A key separates volumes when it has no more values than images lie at one place (a trigger
+    // time that differs from slice to slice does not), and when it leaves fewer of them there.
+    // Stacks are volumes by definition.
+    size_t left = 0;
+    for (const auto& [value, part] : parts) left = std::max(left, MostAtOnePlace(part));
+    const bool stacks = key == FrameInfo::kStack && parts.size() <= frames.size() / 2;
+    if (!stacks && (parts.size() > most || left >= most)) continue;
+    for (auto& [value, part] : parts) {
+      Split(std::move(part), key + 1, Extend(label, value), out);
+    }
+    return;
+  }
+  if (most == 1) return Emit(std::move(frames), label, out);
+  // The same number of images at every place: repeats, in the order in which they were taken.
+  std::map<Place, Frames> places = ByPlace(frames);
+  const bool even = std::all_of(places.begin(), places.end(),
+                                [&](const auto& at) { return at.second.size() == most; });
+  if (!even) return Emit(std::move(frames), label, out);  // MakeGrid names the duplicates
+  std::vector<Frames> repeats(most);
+  for (auto& [place, at] : places) {
+    std::sort(at.begin(), at.end(), Earlier);
+    for (size_t r = 0; r < most; ++r) repeats[r].push_back(at[r]);
+  }
+  for (size_t r = 0; r < most; ++r) {
+    Emit(std::move(repeats[r]),
+         Extend(label, "repeat " + std::to_string(r + 1) + " of " + std::to_string(most)), out);
+  }
+}
+
+// True when both hold the same bytes as pixel data.
+bool SamePixels(const Instance& a, const Instance& b) {
+  if (a.transfer_syntax != b.transfer_syntax || a.pixels.encapsulated != b.pixels.encapsulated ||
+      a.pixels.length != b.pixels.length ||
+      a.pixels.fragments.size() != b.pixels.fragments.size()) {
+    return false;
+  }
+  const auto same = [](const ByteStore& x, uint64_t at_x, const ByteStore& y, uint64_t at_y,
+                       uint64_t size) {
+    std::string p(1 << 16, '\0'), q = p;
+    for (uint64_t done = 0; done < size;) {
+      const size_t count = static_cast<size_t>(std::min<uint64_t>(p.size(), size - done));
+      x.Read(at_x + done, p.data(), count);
+      y.Read(at_y + done, q.data(), count);
+      if (p.compare(0, count, q, 0, count) != 0) return false;
+      done += count;
+    }
+    return true;
+  };
+  const auto x = OpenStore(a.path, a.transfer_syntax), y = OpenStore(b.path, b.transfer_syntax);
+  if (!a.pixels.encapsulated) {
+    return same(*x, a.pixels.offset, *y, b.pixels.offset, a.pixels.length);
+  }
+  for (size_t i = 0; i < a.pixels.fragments.size(); ++i) {
+    const auto& p = a.pixels.fragments[i];
+    const auto& q = b.pixels.fragments[i];
+    if (p.second != q.second || !same(*x, p.first, *y, q.first, p.second)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<const DicomPlan>> PlanSeries(
+    const std::vector<std::shared_ptr<const Instance>>& instances) {
+  std::vector<std::shared_ptr<const DicomPlan>> plans;
+  std::map<std::string, std::shared_ptr<DicomPlan>> problems;
+  std::vector<std::shared_ptr<DicomPlan>> pictures;
+  Frames slices, localizers;
+  std::map<std::string, std::shared_ptr<const Instance>> seen;
+  std::vector<std::string> copies;
+  size_t copy_count = 0;
+  for (const auto& instance : instances) {
+    if (!instance->problem.empty()) {
+      std::shared_ptr<DicomPlan>& plan = problems[instance->problem];
+      if (!plan) {
+        plan = std::make_shared<DicomPlan>();
+        plan->problem = instance->problem;
+      }
+      plan->frames.push_back({instance, 0});
+      continue;
+    }
+    if (!instance->sop_uid.empty()) {
+      const auto [other, is_new] = seen.emplace(instance->sop_uid, instance);
+      if (!is_new && SamePixels(*other->second, *instance)) {
+        if (copy_count++ == 0) {
+          copies.push_back("'" + instance->path.string() + "' is a copy of '" +
+                           other->second->path.filename().string() + "' and was left out");
+        }
+        continue;
+      }
+    }
+    const bool placed = std::all_of(
+        instance->frames.begin(), instance->frames.end(),
+        [](const FrameInfo& f) { return f.has_position && f.has_orientation && f.has_spacing; });
+    if (placed) {
+      Frames& to = instance->localizer ? localizers : slices;
+      for (size_t i = 0; i < instance->frames.size(); ++i) to.push_back({instance, i});
+      continue;
+    }
+    auto plan = std::make_shared<DicomPlan>();
+    plan->picture = true;
+    for (size_t i = 0; i < instance->frames.size(); ++i) plan->frames.push_back({instance, i});
+    pictures.push_back(std::move(plan));
+  }
+  if (copy_count > 1) {
+    copies[0] += ", as are " + std::to_string(copy_count - 1) + " further files";
+  }
+  const size_t kinds = (slices.empty() ? 0 : 1) + (localizers.empty() ? 0 : 1) + pictures.size();
+  if (!slices.empty()) Split(std::move(slices), 0, "", plans);
+  if (!localizers.empty()) Split(std::move(localizers), 0, kinds > 1 ? "localiser" : "", plans);
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    if (kinds > 1) pictures[i]->split = "picture " + std::to_string(i + 1);
+    MakeGrid(*pictures[i]);
+    plans.push_back(pictures[i]);
+  }
+  if (!copies.empty() && !plans.empty()) {
+    auto first = std::make_shared<DicomPlan>(*plans[0]);
+    first->notes.insert(first->notes.end(), copies.begin(), copies.end());
+    plans[0] = std::move(first);
+  }
+  for (auto& [problem, plan] : problems) plans.push_back(std::move(plan));
+  return plans;
+}
+
+}  // namespace avocet::io::dicom

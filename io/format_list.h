@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "io/format.h"
+
+namespace avocet::io {
+
+// One function a format, defined in the format's file and listed in io/format_registry.cc.
+const Format& NiftiFormat();
+const Format& DicomSegFormat();  // before DicomFormat: it is DICOM too
+const Format& DicomFormat();
+const Format& NrrdFormat();
+const Format& MetaImageFormat();
+
+}  // namespace avocet::io

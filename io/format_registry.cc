@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cctype>
+#include <cstddef>
+
+#include "app/base/error.h"
+#include "io/byte_source.h"
+#include "io/format_list.h"
+
+namespace avocet::io {
+namespace fs = std::filesystem;
+
+const std::vector<const Format*>& Formats() {
+  static const std::vector<const Format*> formats = {
+      &NiftiFormat(),
+      &NrrdFormat(),
+      &MetaImageFormat(),
+      &DicomSegFormat(),
+      &DicomFormat(),
+  };
+  return formats;
+}
+
+namespace {
+
+std::string Lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+struct NameMatch {
+  const Format* format = nullptr;
+  std::string extension;
+};
+
+// The longest extension counts, because ".nii" is a part of ".nii.gz".
+NameMatch MatchName(const fs::path& path) {
+  const std::string name = Lower(path.filename().string());
+  NameMatch best;
+  for (const Format* format : Formats()) {
+    for (const std::string& extension : format->Extensions()) {
+      if (name.size() > extension.size() && extension.size() > best.extension.size() &&
+          name.compare(name.size() - extension.size(), extension.size(), extension) == 0) {
+        best = {format, extension};
+      }
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+void Format::Write(const Volume&, const fs::path& path) const {
+  throw IoError("cannot write '" + path.string() + "': Avocet reads " + Name() +
+                " files but does not write them; choose a name that ends in " +
+                WritableExtensions());
+}
+
+const Format* FindFormat(const fs::path& path) {
+  std::vector<std::byte> bytes;
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) ByteSource(path).Append(bytes, 1024);
+  const std::string_view head(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  for (const Format* format : Formats()) {
+    if (format->Recognises(path, head)) return format;
+  }
+  return nullptr;
+}
+
+const Format* FormatByName(const fs::path& path) { return MatchName(path).format; }
+
+std::string VolumeExtension(const fs::path& path) { return MatchName(path).extension; }
+
+std::string WritableExtensions() {
+  std::string list;
+  for (const Format* format : Formats()) {
+    if (!format->CanWrite()) continue;
+    for (const std::string& extension : format->Extensions()) {
+      list += (list.empty() ? "" : ", ") + extension;
+    }
+  }
+  return list;
+}
+
+}  // namespace avocet::io
