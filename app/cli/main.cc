@@ -65,7 +65,6 @@ int main(int argc, char** argv) {
   avocet::cli::AddForward(app, action);
   avocet::cli::AddTrain(app, action);
   avocet::cli::AddModel(app, action);
-  avocet::cli::AddForward(app, action);
   avocet::cli::AddDemo(app, action);
   avocet::cli::AddDoctor(app, action);
   avocet::cli::AddExport(app, action);

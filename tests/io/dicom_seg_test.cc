@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/dicom_seg.h"
 
+#include <cstdlib>
 #include <random>
 
+#include "io/rtstruct.h"
 #include "io/volume_io.h"
 #include "tests/io/dicom_test_util.h"
 #include "tests/io/io_test_util.h"
@@ -162,6 +164,28 @@ TEST(DicomSeg, CodesColoursAndReferences) {
     EXPECT_EQ(
         instance,
         ("1.2.826.0.1.3680043.9.9999.1." + std::to_string(std::lround((z + 7) / 2.5) + 1)).c_str());
+  }
+}
+
+// dciodvfy (Debian package dicom3tools) knows the standard better than we do.
+TEST(DicomSeg, PassesDciodvfy) {
+  if (std::system("command -v dciodvfy >/dev/null 2>&1") != 0) GTEST_SKIP() << "no dciodvfy";
+  const fs::path folder = TemporaryFolder();
+  SeriesSpec spec = test::AllOrientations(0.3)[9];
+  const auto files = WriteSeries(folder / "series", spec);
+  SegWriteOptions options;
+  options.segments = Named();
+  const Volume mask = LopsidedLabels(GridOf(spec));
+  WriteDicomSeg(mask, files, folder / "seg.dcm", options);
+  WriteRtStruct(mask, files, folder / "rs.dcm", {});
+  for (const char* name : {"seg.dcm", "rs.dcm"}) {
+    const fs::path log = folder / "log.txt";
+    const std::string command =
+        "dciodvfy '" + (folder / name).string() + "' >'" + log.string() + "' 2>&1";
+    [[maybe_unused]] const int ignored = std::system(command.c_str());
+    const std::string text = test::Slurp(log);
+    EXPECT_NE(text.find(name[0] == 's' ? "Segmentation" : "RTStructureSet"), std::string::npos);
+    EXPECT_EQ(text.find("Error"), std::string::npos) << text;
   }
 }
 
