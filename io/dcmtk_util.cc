@@ -9,6 +9,8 @@
 #include <ctime>
 #include <mutex>
 #include <random>
+#include <sstream>
+#include <utility>
 
 #include "app/base/error.h"
 #include "io/dicom_structure.h"
@@ -175,17 +177,48 @@ void Copy(DcmItem& from, DcmItem& to, const DcmTagKey& tag, bool type2) {
 }
 
 void CopyPatientAndStudy(DcmItem& from, DcmItem& to) {
-  Copy(from, to, DCM_SpecificCharacterSet);
+  if (!Text(from, DCM_SpecificCharacterSet).empty()) Copy(from, to, DCM_SpecificCharacterSet);
   for (const DcmTagKey& tag :
        {DCM_PatientName, DCM_PatientID, DCM_PatientBirthDate, DCM_PatientSex, DCM_StudyDate,
         DCM_StudyTime, DCM_ReferringPhysicianName, DCM_StudyID, DCM_AccessionNumber})
     Copy(from, to, tag, true);
+  // Optional ones only when they are legal: an error of the source is not passed on.
   for (const DcmTagKey& tag :
-       {DCM_IssuerOfPatientID, DCM_OtherPatientIDsSequence, DCM_PatientAge, DCM_PatientSize,
-        DCM_PatientWeight, DCM_PatientIdentityRemoved, DCM_DeidentificationMethod,
-        DCM_DeidentificationMethodCodeSequence, DCM_LongitudinalTemporalInformationModified,
-        DCM_StudyInstanceUID, DCM_StudyDescription})
-    Copy(from, to, tag);
+       {DCM_IssuerOfPatientID, DCM_PatientAge, DCM_PatientSize, DCM_PatientWeight,
+        DCM_PatientIdentityRemoved, DCM_DeidentificationMethod,
+        DCM_LongitudinalTemporalInformationModified, DCM_StudyDescription}) {
+    DcmElement* element = nullptr;
+    if (from.findAndGetElement(tag, element).good() && element && !Text(from, tag).empty() &&
+        (tag == DCM_StudyDescription || element->checkValue("1-n", OFFalse).good()))
+      Copy(from, to, tag);
+  }
+  for (const DcmTagKey& tag : {DCM_OtherPatientIDsSequence, DCM_DeidentificationMethodCodeSequence})
+    if (ItemCount(from, tag) > 0) Copy(from, to, tag);
+  if (!Text(from, DCM_StudyInstanceUID).empty()) Copy(from, to, DCM_StudyInstanceUID);
+  if (Text(to, DCM_PatientIdentityRemoved) == "YES" &&
+      Text(to, DCM_DeidentificationMethod).empty() &&
+      ItemCount(to, DCM_DeidentificationMethodCodeSequence) == 0)
+    Put(to, DCM_DeidentificationMethod, "not stated by the source images");
+  // Some sources break the length of these; a copy would make our file invalid too.
+  for (const auto& [tag, length] :
+       {std::pair<DcmTagKey, size_t>{DCM_StudyID, 16}, {DCM_StudyDescription, 64}}) {
+    const std::string value = Text(to, tag);
+    if (value.size() > length) Put(to, tag, Clean(value, length));
+  }
+}
+
+void PrepareForTexts(DcmDataset& data, const std::vector<std::string>& texts) {
+  bool plain = true;
+  for (const std::string& text : texts)
+    for (const char c : text) plain = plain && static_cast<unsigned char>(c) < 128;
+  if (plain || Text(data, DCM_SpecificCharacterSet) == "ISO_IR 192") return;
+  const OFCondition converted = data.convertToUTF8();
+  if (converted.bad() && !Text(data, DCM_SpecificCharacterSet).empty())
+    throw IoError(
+        std::string("the patient's texts could not be brought to UTF-8 beside labels that "
+                    "are not ASCII: ") +
+        converted.text());
+  Put(data, DCM_SpecificCharacterSet, "ISO_IR 192");
 }
 
 void PutEquipment(DcmItem& to) {
@@ -202,6 +235,16 @@ std::string DecimalString(double value) {
     if (std::string(text).size() <= 16) break;
   }
   return text;
+}
+
+std::string LegalDecimals(const std::string& values) {
+  std::string legal;
+  std::istringstream in(values);
+  for (std::string value; std::getline(in, value, '\\');) {
+    if (value.size() > 16) value = DecimalString(std::strtod(value.c_str(), nullptr));
+    legal += (legal.empty() ? "" : "\\") + value;
+  }
+  return legal;
 }
 
 std::string Clean(const std::string& text, size_t length) {

@@ -59,11 +59,16 @@ void PutCode(DcmItem& item, const DcmTagKey& sequence, const std::string& value,
 void Copy(DcmItem& from, DcmItem& to, const DcmTagKey& tag, bool type2 = false);
 // Patient, general study and frame of reference modules, for an object of the same study.
 void CopyPatientAndStudy(DcmItem& from, DcmItem& to);
+// Turns the texts copied so far into UTF-8 when `texts` to come are not plain ASCII, so that one
+// character set serves both.
+void PrepareForTexts(DcmDataset& data, const std::vector<std::string>& texts);
 // Manufacturer, model, version, serial number: this software.
 void PutEquipment(DcmItem& to);
 
 // At most 16 characters, as near to `value` as they allow (VR DS).
 std::string DecimalString(double value);
+// "a\\b\\c" as it stands, but numbers longer than the 16 characters that DS allows are shortened.
+std::string LegalDecimals(const std::string& values);
 // Text cut to `length` bytes, without backslashes and control characters.
 std::string Clean(const std::string& text, size_t length);
 std::string NewUid();

@@ -156,14 +156,16 @@ void PutSourceReference(DcmItem& item, const SourceSlice& slice) {
 
 void PutFrame(DcmItem& data, const SourceSlice& slice, const Frame& frame) {
   DcmItem& item = AddItem(data, DCM_PerFrameFunctionalGroupsSequence);
-  DcmItem& derivation = AddItem(item, DCM_DerivationImageSequence);
-  DcmItem& image = AddItem(derivation, DCM_SourceImageSequence);
-  PutSourceReference(image, slice);
-  if (slice.frame > 0) Put(image, DCM_ReferencedFrameNumber, std::to_string(slice.frame));
-  dcm::PutCode(image, DCM_PurposeOfReferenceCodeSequence, "121322", "DCM",
-               "Source image for image processing operation");
-  Put(image, DCM_SpatialLocationsPreserved, "YES");
-  dcm::PutCode(derivation, DCM_DerivationCodeSequence, "113076", "DCM", "Segmentation");
+  if (slice.CanBeReferenced()) {
+    DcmItem& derivation = AddItem(item, DCM_DerivationImageSequence);
+    DcmItem& image = AddItem(derivation, DCM_SourceImageSequence);
+    PutSourceReference(image, slice);
+    if (slice.frame > 0) Put(image, DCM_ReferencedFrameNumber, std::to_string(slice.frame));
+    dcm::PutCode(image, DCM_PurposeOfReferenceCodeSequence, "121322", "DCM",
+                 "Source image for image processing operation");
+    Put(image, DCM_SpatialLocationsPreserved, "YES");
+    dcm::PutCode(derivation, DCM_DerivationCodeSequence, "113076", "DCM", "Segmentation");
+  }
   PutUInt32(AddItem(item, DCM_FrameContentSequence), DCM_DimensionIndexValues,
             {static_cast<uint32_t>(frame.segment + 1), static_cast<uint32_t>(frame.slice + 1)});
   Put(AddItem(item, DCM_PlanePositionSequence), DCM_ImagePositionPatient, slice.position_text);
@@ -172,6 +174,7 @@ void PutFrame(DcmItem& data, const SourceSlice& slice, const Frame& frame) {
 }
 
 void PutReferencedSeries(DcmItem& data, const SourceSeries& source) {
+  if (source.series_uid.empty() || !source.CanBeReferenced()) return;
   DcmItem& series = AddItem(data, DCM_ReferencedSeriesSequence);
   std::set<std::string> done;
   for (const SourceSlice& slice : source.slices)
@@ -189,10 +192,20 @@ std::string ContentLabel(const std::string& text) {
   return label.empty() ? "SEGMENTATION" : label;
 }
 
-void PutHeader(DcmItem& data, DcmItem& from, const SourceSeries& source,
-               const SegWriteOptions& options, const std::string& sop_instance) {
+void PutHeader(DcmDataset& data, DcmItem& from, const SourceSeries& source,
+               const std::vector<SegmentToWrite>& segments, const SegWriteOptions& options,
+               const std::string& sop_instance) {
   const dcm::Now now = dcm::CurrentTime();
   dcm::CopyPatientAndStudy(from, data);
+  std::vector<std::string> texts{options.series_description, options.algorithm_name};
+  for (const auto& entry : segments) {
+    texts.push_back(entry.segment.label);
+    texts.push_back(entry.segment.description);
+    texts.push_back(entry.segment.algorithm_name);
+    texts.push_back(entry.segment.category.meaning);
+    texts.push_back(entry.segment.type.meaning);
+  }
+  dcm::PrepareForTexts(data, texts);
   if (source.study_uid.empty()) Put(data, DCM_StudyInstanceUID, dcm::NewUid());
   Put(data, DCM_Modality, "SEG");
   Put(data, DCM_SeriesInstanceUID, dcm::NewUid());
@@ -201,8 +214,8 @@ void PutHeader(DcmItem& data, DcmItem& from, const SourceSeries& source,
   Put(data, DCM_SeriesTime, now.time);
   Put(data, DCM_SeriesDescription, dcm::Clean(options.series_description, 64));
   dcm::Copy(from, data, DCM_PatientPosition);
-  dcm::Copy(from, data, DCM_BodyPartExamined);
-  dcm::Copy(from, data, DCM_Laterality);
+  for (const DcmTagKey& tag : {DCM_BodyPartExamined, DCM_Laterality})
+    if (!dcm::Text(from, tag).empty()) dcm::Copy(from, data, tag);  // empty is not allowed
   Put(data, DCM_FrameOfReferenceUID,
       source.frame_of_reference_uid.empty() ? dcm::NewUid() : source.frame_of_reference_uid);
   dcm::Copy(from, data, DCM_PositionReferenceIndicator, true);
@@ -216,7 +229,7 @@ void PutHeader(DcmItem& data, DcmItem& from, const SourceSeries& source,
   Put(data, DCM_InstanceCreationTime, now.time);
   Put(data, DCM_ContentLabel, ContentLabel(options.content_label));
   Put(data, DCM_ContentDescription, dcm::Clean(options.series_description, 64));
-  Put(data, DCM_ContentCreatorName, "Avocet");
+  Put(data, DCM_ContentCreatorName, "AVOCET^SOFTWARE");
   Put(data, DCM_ImageType, "DERIVED\\PRIMARY");
   if (dcm::Text(from, DCM_LossyImageCompression) == "01") {
     for (const DcmTagKey& tag : {DCM_LossyImageCompression, DCM_LossyImageCompressionRatio,
@@ -252,6 +265,9 @@ SegWriteResult WriteDicomSeg(const Volume& labels, const std::vector<fs::path>& 
   result.notes = SampleSource(labels.geometry, values, source, planes);
   if (source.frame_of_reference_uid.empty())
     result.notes.push_back("the source images name no frame of reference; a new one was made");
+  if (!source.CanBeReferenced())
+    result.notes.push_back(
+        "source images lack their unique identifiers; the segmentation cannot name all of them");
   const std::vector<SegmentToWrite> segments = ChooseSegments(values, options, result.notes);
 
   // Which segments each plane holds.
@@ -269,10 +285,10 @@ SegWriteResult WriteDicomSeg(const Volume& labels, const std::vector<fs::path>& 
     throw IoError("the segmentation would pass 4 GiB, the limit of DICOM; leave empty frames out");
 
   DcmFileFormat file;
-  DcmItem& data = *file.getDataset();
+  DcmDataset& data = *file.getDataset();
   const auto from = dcm::Load(source.slices.front().path);
   result.sop_instance_uid = dcm::NewUid();
-  PutHeader(data, *from->getDataset(), source, options, result.sop_instance_uid);
+  PutHeader(data, *from->getDataset(), source, segments, options, result.sop_instance_uid);
   PutPixelModule(data, source, frames.size());
   PutSegments(data, segments);
   PutDimensions(data);

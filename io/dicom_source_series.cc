@@ -108,9 +108,9 @@ void Collector::AddPlane(DcmItem& data, DcmItem* frame, int number, const fs::pa
     throw IoError(path.string() +
                   " lacks the position, orientation or pixel spacing of its image; it cannot be "
                   "the source of a mask");
-  slice.position_text = dcm::Text(*position, DCM_ImagePositionPatient);
-  plane.orientation_text = dcm::Text(*orientation, DCM_ImageOrientationPatient);
-  plane.spacing_text = dcm::Text(*measures, DCM_PixelSpacing);
+  slice.position_text = dcm::LegalDecimals(dcm::Text(*position, DCM_ImagePositionPatient));
+  plane.orientation_text = dcm::LegalDecimals(dcm::Text(*orientation, DCM_ImageOrientationPatient));
+  plane.spacing_text = dcm::LegalDecimals(dcm::Text(*measures, DCM_PixelSpacing));
   const Vec3 row{plane.cosines[0], plane.cosines[1], plane.cosines[2]};
   const Vec3 column{plane.cosines[3], plane.cosines[4], plane.cosines[5]};
   if (first_) {

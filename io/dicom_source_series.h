@@ -18,6 +18,8 @@ struct SourceSlice {
   int frame = 0;                     // 1-based in a multi-frame file, 0 in a file of one image
   std::array<double, 3> position{};  // LPS mm of the first pixel
   std::string position_text;         // as in the file (VR DS)
+
+  bool CanBeReferenced() const { return !sop_class.empty() && !sop_instance.empty(); }
 };
 
 // The planes on which a mask of this series lies: what a SEG or RTSTRUCT refers to.
@@ -39,6 +41,12 @@ struct SourceSeries {
   bool regular = false;  // evenly spaced along a straight line: `geometry` holds
   Geometry geometry;     // i along a row, j down a column, k along `normal`
   std::vector<std::string> notes;
+
+  bool CanBeReferenced() const {  // every image has its UIDs
+    for (const SourceSlice& slice : slices)
+      if (!slice.CanBeReferenced()) return false;
+    return true;
+  }
 };
 
 // Reads the headers of a series. `files` may hold other DICOM objects (SEG, RTSTRUCT), which are

@@ -7,6 +7,7 @@ namespace avocet::io {
 
 // One function a format, defined in the format's file and listed in io/format_registry.cc.
 const Format& NiftiFormat();
+const Format& DicomSegFormat();  // before DicomFormat: it is DICOM too
 const Format& DicomFormat();
 const Format& NrrdFormat();
 const Format& MetaImageFormat();

@@ -13,8 +13,9 @@ namespace fs = std::filesystem;
 
 const std::vector<const Format*>& Formats() {
   static const std::vector<const Format*> formats = {
-      &NiftiFormat(), &DicomFormat(), &NrrdFormat(), &MetaImageFormat(), &NpzFormat(),
-      &NpyFormat(),   &Hdf5Format(),  &PngFormat(),  &JpegFormat(),      &TiffFormat(),
+      &NiftiFormat(),     &DicomSegFormat(), &DicomFormat(), &NrrdFormat(),
+      &MetaImageFormat(), &NpzFormat(),      &NpyFormat(),   &Hdf5Format(),
+      &PngFormat(),       &JpegFormat(),     &TiffFormat(),
   };
   return formats;
 }

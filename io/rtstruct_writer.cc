@@ -71,11 +71,15 @@ void PutReference(DcmItem& item, const SourceSlice& slice) {
   if (slice.frame > 0) Put(item, DCM_ReferencedFrameNumber, std::to_string(slice.frame));
 }
 
-void PutHeader(DcmItem& data, DcmItem& from, const SourceSeries& source,
+void PutHeader(DcmDataset& data, DcmItem& from, const SourceSeries& source,
                const RtWriteOptions& options, const RtWriteResult& result,
                const std::string& frame_of_reference) {
   const dcm::Now now = dcm::CurrentTime();
   dcm::CopyPatientAndStudy(from, data);
+  if (source.study_uid.empty()) Put(data, DCM_StudyInstanceUID, dcm::NewUid());
+  std::vector<std::string> texts{options.series_description, options.label};
+  for (const auto& entry : options.names) texts.push_back(entry.second);
+  dcm::PrepareForTexts(data, texts);
   Put(data, DCM_Modality, "RTSTRUCT");
   Put(data, DCM_SeriesInstanceUID, dcm::NewUid());
   Put(data, DCM_SeriesNumber, std::to_string(options.series_number));
@@ -95,6 +99,7 @@ void PutHeader(DcmItem& data, DcmItem& from, const SourceSeries& source,
   Put(data, DCM_ApprovalStatus, "UNAPPROVED");
   DcmItem& frame = AddItem(data, DCM_ReferencedFrameOfReferenceSequence);
   Put(frame, DCM_FrameOfReferenceUID, frame_of_reference);
+  if (source.study_uid.empty() || source.series_uid.empty() || !source.CanBeReferenced()) return;
   DcmItem& study = AddItem(frame, DCM_RTReferencedStudySequence);
   Put(study, DCM_ReferencedSOPClassUID, UID_RETIRED_DetachedStudyManagementSOPClass);
   Put(study, DCM_ReferencedSOPInstanceUID, source.study_uid);
@@ -156,6 +161,9 @@ RtWriteResult WriteRtStruct(const Volume& labels, const std::vector<fs::path>& s
   const SourceSeries source = ReadSourceSeries(source_files);
   std::vector<std::vector<uint16_t>> planes;
   result.notes = SampleSource(labels.geometry, values, source, planes);
+  if (!source.CanBeReferenced())
+    result.notes.push_back(
+        "source images lack their unique identifiers; the structure set cannot name all of them");
   std::string frame_of_reference = source.frame_of_reference_uid;
   if (frame_of_reference.empty()) {
     frame_of_reference = dcm::NewUid();
@@ -163,7 +171,7 @@ RtWriteResult WriteRtStruct(const Volume& labels, const std::vector<fs::path>& s
   }
 
   DcmFileFormat file;
-  DcmItem& data = *file.getDataset();
+  DcmDataset& data = *file.getDataset();
   const auto from = dcm::Load(source.slices.front().path);
   result.sop_instance_uid = dcm::NewUid();
   PutHeader(data, *from->getDataset(), source, options, result, frame_of_reference);
@@ -186,7 +194,8 @@ RtWriteResult WriteRtStruct(const Volume& labels, const std::vector<fs::path>& s
     for (size_t i = 0; i < planes.size(); ++i) {
       for (const Polygon& polygon : OutlinesOf(planes[i], label, source.rows, source.columns)) {
         DcmItem& contour = AddItem(outline, DCM_ContourSequence);
-        PutReference(AddItem(contour, DCM_ContourImageSequence), source.slices[i]);
+        if (source.slices[i].CanBeReferenced())
+          PutReference(AddItem(contour, DCM_ContourImageSequence), source.slices[i]);
         Put(contour, DCM_ContourGeometricType, "CLOSED_PLANAR");
         Put(contour, DCM_NumberOfContourPoints, std::to_string(polygon.size()));
         Put(contour, DCM_ContourData, Coordinates(polygon, source.slices[i], source));

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/dicom_seg.h"
 
+#include <cstdlib>
 #include <random>
 
+#include "io/rtstruct.h"
 #include "io/volume_io.h"
 #include "tests/io/dicom_test_util.h"
 #include "tests/io/io_test_util.h"
@@ -165,6 +167,28 @@ TEST(DicomSeg, CodesColoursAndReferences) {
   }
 }
 
+// dciodvfy (Debian package dicom3tools) knows the standard better than we do.
+TEST(DicomSeg, PassesDciodvfy) {
+  if (std::system("command -v dciodvfy >/dev/null 2>&1") != 0) GTEST_SKIP() << "no dciodvfy";
+  const fs::path folder = TemporaryFolder();
+  SeriesSpec spec = test::AllOrientations(0.3)[9];
+  const auto files = WriteSeries(folder / "series", spec);
+  SegWriteOptions options;
+  options.segments = Named();
+  const Volume mask = LopsidedLabels(GridOf(spec));
+  WriteDicomSeg(mask, files, folder / "seg.dcm", options);
+  WriteRtStruct(mask, files, folder / "rs.dcm", {});
+  for (const char* name : {"seg.dcm", "rs.dcm"}) {
+    const fs::path log = folder / "log.txt";
+    const std::string command =
+        "dciodvfy '" + (folder / name).string() + "' >'" + log.string() + "' 2>&1";
+    [[maybe_unused]] const int ignored = std::system(command.c_str());
+    const std::string text = test::Slurp(log);
+    EXPECT_NE(text.find(name[0] == 's' ? "Segmentation" : "RTStructureSet"), std::string::npos);
+    EXPECT_EQ(text.find("Error"), std::string::npos) << text;
+  }
+}
+
 TEST(DicomSeg, NotesAndRefusals) {
   const fs::path folder = TemporaryFolder();
   const SeriesSpec spec;
@@ -196,6 +220,50 @@ TEST(DicomSeg, NotesAndRefusals) {
   ExpectError([&] { ReadSourceSeries(files); }, {"lies at the position of"});
 }
 
+TEST(DicomSeg, LabelsInUtf8BesideAPatientInLatin1) {
+  const fs::path folder = TemporaryFolder();
+  SeriesSpec spec;
+  spec.patient = "M\xFCller^Anna";  // ISO_IR 100
+  const auto files = WriteSeries(folder / "series", spec);
+  for (const auto& path : files) {
+    DcmFileFormat file;
+    ASSERT_TRUE(file.loadFile(path.c_str()).good());
+    file.loadAllDataIntoMemory();
+    file.getDataset()->putAndInsertString(DCM_SpecificCharacterSet, "ISO_IR 100");
+    ASSERT_TRUE(file.saveFile(path.c_str(), EXS_LittleEndianExplicit).good());
+  }
+  SegWriteOptions options;
+  options.segments = Named();
+  options.segments[2].segment.label = "Lebergef\xC3\xA4\xC3\x9F";
+  WriteDicomSeg(LopsidedLabels(GridOf(spec)), files, folder / "seg.dcm", options);
+  EXPECT_EQ(ReadDicomSeg(folder / "seg.dcm").segments[2].label, "Lebergef\xC3\xA4\xC3\x9F");
+  DcmFileFormat file;
+  ASSERT_TRUE(file.loadFile((folder / "seg.dcm").c_str()).good());
+  OFString text;
+  file.getDataset()->findAndGetOFString(DCM_PatientName, text);
+  EXPECT_EQ(text, "M\xC3\xBCller^Anna");
+  file.getDataset()->findAndGetOFString(DCM_SpecificCharacterSet, text);
+  EXPECT_EQ(text, "ISO_IR 192");
+}
+
+TEST(DicomSeg, ImagesWithoutIdentifiersAreNotNamed) {
+  const fs::path folder = TemporaryFolder();
+  const SeriesSpec spec;
+  const auto files = WriteSeries(folder / "series", spec);
+  for (const auto& path : files) {
+    DcmFileFormat file;
+    ASSERT_TRUE(file.loadFile(path.c_str()).good());
+    file.loadAllDataIntoMemory();
+    for (const DcmTagKey& tag : {DCM_SOPInstanceUID, DCM_SeriesInstanceUID, DCM_StudyInstanceUID})
+      file.getDataset()->putAndInsertString(tag, "");
+    ASSERT_TRUE(file.saveFile(path.c_str(), EXS_LittleEndianExplicit).good());
+  }
+  const auto result = WriteDicomSeg(LopsidedLabels(GridOf(spec)), files, folder / "seg.dcm", {});
+  ASSERT_EQ(result.notes.size(), 1U);
+  EXPECT_NE(result.notes[0].find("unique identifiers"), std::string::npos);
+  EXPECT_EQ(ReadDicomSeg(folder / "seg.dcm").referenced_series_uid, "");
+}
+
 TEST(DicomSeg, OverlapsComeBackAsSeparateVolumes) {
   const fs::path shared = test::SharedData("data/dicom/seg");
   if (shared.empty()) GTEST_SKIP();
@@ -204,8 +272,43 @@ TEST(DicomSeg, OverlapsComeBackAsSeparateVolumes) {
   EXPECT_EQ(read.segments.size(), 5U);
   EXPECT_TRUE(read.overlapping);
   EXPECT_GT(read.volumes.size(), 1U);
+  const int64_t counts[] = {9602, 11888, 10743, 6693, 4713};  // partial_overlaps-1, -2, -3.nrrd
+  for (size_t s = 0; s < 5; ++s)
+    EXPECT_EQ(CountOf(read.volumes[read.volume_of_segment[s]], read.segments[s].number), counts[s]);
+  EXPECT_LT(Distance(CentroidOf(read.volumes[read.volume_of_segment[2]], 3),
+                     {-27.3963, -28.0944, -126.7227}),
+            1e-3);
   EXPECT_EQ(read.volumes[0].geometry.size, (std::array<int64_t, 3>{512, 512, 3}));
-  const SegReadResult second = ReadDicomSeg(shared / "highdicom_seg_image_ct_binary_overlap.dcm");
+}
+
+// Judged by the label volume that dcmqi made the file from.
+TEST(DicomSeg, FrameSizeThatIsNoMultipleOfEight) {
+  const SegReadResult read = ReadDicomSeg(test::TestData("dicom_seg/23x38x3/label.seg"));
+  ASSERT_EQ(read.volumes.size(), 1U);
+  EXPECT_EQ(read.volumes[0].geometry.size, (std::array<int64_t, 3>{23, 38, 3}));
+  EXPECT_EQ(CountOf(read.volumes[0], 1), 322);
+  EXPECT_LT(Distance(CentroidOf(read.volumes[0], 1), {55.6584, 12.0710, -175.25}), 1e-3);
+  const SourceSeries source = ReadSourceSeries({test::TestData("dicom_seg/23x38x3/IMG0001.dcm"),
+                                                test::TestData("dicom_seg/23x38x3/IMG0002.dcm"),
+                                                test::TestData("dicom_seg/23x38x3/IMG0003.dcm")});
+  EXPECT_EQ(ReadDicomSeg(test::TestData("dicom_seg/23x38x3/label.seg"), &source).volumes[0].data,
+            read.volumes[0].data);
+}
+
+TEST(DicomSeg, IsAVolumeLikeAnyOther) {
+  const Volume volume = ReadVolume(test::TestData("dicom_seg/23x38x3/label.seg"));
+  EXPECT_EQ(CountOf(volume, 1), 322);
+  ASSERT_TRUE(volume.source);
+  EXPECT_EQ(volume.source->FormatName(), "DICOM SEG");
+  ExpectError(
+      [] { ReadVolume(test::TestData("dicom_seg/highdicom_seg_image_ct_binary_overlap.dcm")); },
+      {"highdicom_seg_image_ct_binary_overlap.dcm", "overlap", "avocet export"});
+  ExpectError([&] { WriteVolume(volume, TemporaryFolder() / "a.seg"); }, {"a.seg", "export"});
+}
+
+TEST(DicomSeg, SmallOverlap) {
+  const SegReadResult second =
+      ReadDicomSeg(test::TestData("dicom_seg/highdicom_seg_image_ct_binary_overlap.dcm"));
   EXPECT_TRUE(second.overlapping);
   EXPECT_EQ(second.volumes.size(), 2U);
   EXPECT_EQ(second.volumes[0].geometry.size[2], 165);  // 205 mm at 1.25 mm
@@ -233,9 +336,15 @@ TEST(DicomSeg, EveryEncodingOfOneLiverIsTheSame) {
                   whole.As<uint8_t>()[(k * 512 + j) * 512 + i]);
 }
 
+TEST(DicomSeg, DeflatedAndRunLengthFramesAreTheSame) {
+  const SegReadResult a = ReadDicomSeg(test::TestData("dicom_seg/pydicom_liver_deflate.dcm"));
+  const SegReadResult b = ReadDicomSeg(test::TestData("dicom_seg/pydicom_liver_rle.dcm"));
+  EXPECT_GT(CountOf(a.volumes[0], 1), 1000);
+  EXPECT_EQ(a.volumes[0].data, b.volumes[0].data);
+}
+
 TEST(DicomSeg, Fractions) {
-  const fs::path shared = test::SharedData("data/dicom/seg");
-  if (shared.empty()) GTEST_SKIP();
+  const fs::path shared = test::TestData("dicom_seg");
   const SegReadResult two = ReadDicomSeg(shared / "highdicom_seg_image_ct_binary_fractional.dcm");
   const SegReadResult binary = ReadDicomSeg(shared / "highdicom_seg_image_ct_binary.dcm");
   ASSERT_EQ(two.fractions.size(), 1U);
