@@ -177,7 +177,8 @@ TEST(Segment, AveragingThatTheTrainingNeverSawIsRefusedUnlessForced) {
   EXPECT_THROW(RunJob(options, progress), OptionError);
   EXPECT_FALSE(fs::exists(folder / "out.nii"));
   options.force = true;
-  EXPECT_EQ(RunJob(options, progress).failed, 0);
+  Recorder forced;
+  EXPECT_EQ(RunJob(options, forced).failed, 0);
 
   card.tta = "flip";
   options.model = test::WriteRandomModel(card, "mirrored.safetensors");
@@ -185,7 +186,8 @@ TEST(Segment, AveragingThatTheTrainingNeverSawIsRefusedUnlessForced) {
   Recorder again;
   EXPECT_EQ(RunJob(options, again).failed, 0);
   options.tta = "flip-rot";
-  EXPECT_THROW(RunJob(options, again), OptionError);
+  Recorder refused;
+  EXPECT_THROW(RunJob(options, refused), OptionError);
 }
 
 TEST(Segment, AFolderGoesOnAfterABadFile) {
