@@ -9,7 +9,6 @@
 #include <ctime>
 #include <mutex>
 #include <random>
-#include <sstream>
 #include <utility>
 
 #include "app/base/error.h"
@@ -44,17 +43,6 @@ void Check(const OFCondition& condition, const DcmTagKey& tag) {
 }
 
 }  // namespace
-
-bool LooksLikeDicom(const fs::path& path) {
-  std::error_code error;
-  if (!fs::is_regular_file(path, error)) return false;
-  FILE* file = std::fopen(path.c_str(), "rb");
-  if (!file) return false;
-  char head[132] = {};
-  const bool whole = std::fread(head, 1, sizeof head, file) == sizeof head;
-  std::fclose(file);
-  return whole && std::string(head + 128, 4) == "DICM";
-}
 
 std::unique_ptr<DcmFileFormat> Load(const fs::path& path) {
   Prepare();
@@ -235,16 +223,6 @@ std::string DecimalString(double value) {
     if (std::string(text).size() <= 16) break;
   }
   return text;
-}
-
-std::string LegalDecimals(const std::string& values) {
-  std::string legal;
-  std::istringstream in(values);
-  for (std::string value; std::getline(in, value, '\\');) {
-    if (value.size() > 16) value = DecimalString(std::strtod(value.c_str(), nullptr));
-    legal += (legal.empty() ? "" : "\\") + value;
-  }
-  return legal;
 }
 
 std::string Clean(const std::string& text, size_t length) {

@@ -27,9 +27,6 @@ inline Vec3 Minus(const Vec3& a, const Vec3& b) { return {a[0] - b[0], a[1] - b[
 // DICOM are refused. Throws IoError naming the file.
 std::unique_ptr<DcmFileFormat> Load(const std::filesystem::path& path);
 
-// True when the file begins like DICOM ("DICM" at 128).
-bool LooksLikeDicom(const std::filesystem::path& path);
-
 // Saves atomically. Throws IoError.
 void Save(DcmFileFormat& file, const std::filesystem::path& path,
           E_TransferSyntax syntax = EXS_LittleEndianExplicit);
@@ -67,8 +64,13 @@ void PutEquipment(DcmItem& to);
 
 // At most 16 characters, as near to `value` as they allow (VR DS).
 std::string DecimalString(double value);
-// "a\\b\\c" as it stands, but numbers longer than the 16 characters that DS allows are shortened.
-std::string LegalDecimals(const std::string& values);
+// The same for several, "a\\b\\c".
+template <typename Values>
+std::string DecimalStrings(const Values& values) {
+  std::string text;
+  for (const double value : values) text += (text.empty() ? "" : "\\") + DecimalString(value);
+  return text;
+}
 // Text cut to `length` bytes, without backslashes and control characters.
 std::string Clean(const std::string& text, size_t length);
 std::string NewUid();

@@ -39,6 +39,7 @@ void ReadOrientation(const Dataset& data, FrameInfo& frame) {
   // Cosines are rounded to some digits; what is further off is no orientation.
   if (std::abs(row - 1) > 0.02 || std::abs(column - 1) > 0.02 || std::abs(dot) > 0.02) return;
   for (int i = 0; i < 6; ++i) frame.cosines[i] = c[i] / (i < 3 ? row : column);
+  std::copy(c.begin(), c.end(), frame.stated_cosines.begin());
   frame.has_orientation = true;
 }
 
@@ -348,6 +349,7 @@ std::shared_ptr<const Instance> InterpretFile(const ParsedFile& file,
   base.order = time < 0 ? 0 : time;
 
   const std::vector<Dataset>& per_frame = data.Items(0x52009230);
+  it.multi_frame = it.frame_count > 1 || !per_frame.empty();
   if (const Dataset* shared = data.Item(0x52009229)) ReadGroups(*shared, base);
   if (!per_frame.empty() && per_frame.size() != static_cast<size_t>(it.frame_count)) {
     it.problem = "it has " + std::to_string(it.frame_count) + " frames and describes " +

@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "app/base/error.h"
 #include "io/dicom.h"
@@ -221,12 +222,19 @@ Volume ReadDicomSeries(const DicomSeries& series, const DicomReadOptions& option
   source->series_uid = first.series_uid;
   source->frame_of_reference_uid = first.frame_of_reference;
   source->transfer_syntax_uid = first.transfer_syntax;
-  source->big_endian = first.big_endian;
+  source->is_big_endian = first.big_endian;
   source->regularised = regularise;
+  source->fields = dicom::FieldsOf(dicom::ParseFile(first.path));
   for (const FrameRef& frame : plan.frames) {
-    source->slices.push_back({frame.instance->path, frame.info().frame, frame.instance->sop_class,
-                              frame.instance->sop_uid});
+    if (source->files.empty() || source->files.back() != frame.instance->path) {
+      source->files.push_back(frame.instance->path);
+    }
   }
+  std::set<std::filesystem::path> listed;
+  source->files.erase(std::remove_if(source->files.begin(), source->files.end(),
+                                     [&](const auto& file) { return !listed.insert(file).second; }),
+                      source->files.end());
+  source->plan = series.plan;
   volume.source = std::move(source);
   return volume;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <tuple>
 
@@ -24,10 +25,11 @@ std::vector<fs::path> FilesBelow(const fs::path& folder, Progress& progress) {
   if (error) {
     throw IoError("cannot list the folder '" + folder.string() + "': " + error.message());
   }
+  size_t entries = 0;
   for (const fs::recursive_directory_iterator end; it != end; it.increment(error)) {
     std::error_code ignored;
     if (it->is_regular_file(ignored)) files.push_back(it->path());
-    if (files.size() % 4096 == 4095) {
+    if (++entries % 256 == 0) {  // a folder on a slow network drive gives a few hundred a second
       UpdateOrThrow(progress, Progress::kUnknown, "looking for DICOM files");
     }
     if (files.size() > kMaxFiles) {
@@ -132,7 +134,7 @@ DicomSeries MakeSeries(const std::shared_ptr<const DicomPlan>& plan) {
   return series;
 }
 
-DicomTree MakeTree(std::vector<InstancePtr> instances) {
+DicomTree MakeTree(std::vector<InstancePtr> instances, Progress& progress) {
   // Patients, studies and series in a stable order.
   const auto key = [](const Instance& i) {
     return std::tie(i.patient_id, i.patient_name, i.study_date, i.study_uid, i.series_number,
@@ -142,6 +144,7 @@ DicomTree MakeTree(std::vector<InstancePtr> instances) {
                    [&](const auto& a, const auto& b) { return key(*a) < key(*b); });
   DicomTree tree;
   for (size_t begin = 0; begin < instances.size();) {
+    UpdateOrThrow(progress, 1, "sorting series");
     const Instance& first = *instances[begin];
     size_t end = begin;
     while (end < instances.size() && key(*instances[end]) == key(first)) ++end;
@@ -177,50 +180,32 @@ std::vector<const DicomSeries*> DicomTree::AllSeries() const {
   return all;
 }
 
-DicomTree ScanDicom(const fs::path& path, Progress& progress) {
-  std::error_code error;
-  std::vector<fs::path> files;
-  std::vector<Scanned> scanned;
-  std::vector<std::string> skipped;
-  bool alone = false;
-  if (fs::is_directory(path, error)) {
-    files = FilesBelow(path, progress);
-  } else {
-    const dicom::ParsedFile file = dicom::ParseFile(path);
-    if (file.meta.Text(0x00020002) == kDirectoryClass) {
-      files = FilesOfDirectory(file, path, skipped);
-    } else {
-      alone = true;
-      Scanned one;
-      one.instance = dicom::InterpretFile(file, path);
-      scanned.push_back(std::move(one));
-    }
-  }
-  if (!alone) {
-    scanned.resize(files.size());
-    ParallelFor(
-        files.size(), ReadingThreads(),
-        [&](size_t i) {
-          try {
-            const dicom::ParsedFile file = dicom::ParseFile(files[i]);
-            if (file.meta.Text(0x00020002) == kDirectoryClass) {
-              scanned[i].other = true;
-            } else {
-              scanned[i].instance = dicom::InterpretFile(file, files[i]);
-            }
-          } catch (const dicom::NotDicom&) {
+namespace {
+
+// Reads the headers of `files`; what was no DICOM file, or skipped already, is in `tree`.
+DicomTree ScanFiles(const std::vector<fs::path>& files, const std::string& name,
+                    std::vector<std::string> skipped, Progress& progress) {
+  std::vector<Scanned> scanned(files.size());
+  ParallelFor(
+      files.size(), ReadingThreads(),
+      [&](size_t i) {
+        try {
+          const dicom::ParsedFile file = dicom::ParseFile(files[i]);
+          if (file.meta.Text(0x00020002) == kDirectoryClass) {
             scanned[i].other = true;
-          } catch (const IoError& failure) {
-            scanned[i].error = failure.what();
+          } else {
+            scanned[i].instance = dicom::InterpretFile(file, files[i]);
           }
-        },
-        [&](size_t done) {
-          if (done % 32 == 0) {
-            UpdateOrThrow(progress, static_cast<double>(done) / static_cast<double>(files.size()),
-                          "reading DICOM headers");
-          }
-        });
-  }
+        } catch (const dicom::NotDicom&) {
+          scanned[i].other = true;
+        } catch (const IoError& failure) {
+          scanned[i].error = failure.what();
+        }
+      },
+      [&](size_t done) {
+        UpdateOrThrow(progress, static_cast<double>(done) / static_cast<double>(files.size()),
+                      "reading DICOM headers");
+      });
   int64_t others = 0;
   std::vector<InstancePtr> instances;
   for (Scanned& file : scanned) {
@@ -231,14 +216,58 @@ DicomTree ScanDicom(const fs::path& path, Progress& progress) {
   const size_t found = instances.size() + skipped.size();
   if (instances.empty()) {
     if (skipped.size() == 1) throw IoError(skipped[0]);
-    throw IoError("'" + path.string() + "' holds no DICOM file that can be read" +
+    throw IoError("'" + name + "' holds no DICOM file that can be read" +
                   (skipped.empty() ? std::string() : "; the first problem: " + skipped[0]));
   }
-  DicomTree tree = MakeTree(std::move(instances));
+  DicomTree tree = MakeTree(std::move(instances), progress);
   tree.files = static_cast<int64_t>(found);
   tree.other_files = others;
   tree.skipped = std::move(skipped);
   return tree;
+}
+
+}  // namespace
+
+DicomTree ScanDicom(const fs::path& path, Progress& progress) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    return ScanFiles(FilesBelow(path, progress), path.string(), {}, progress);
+  }
+  const dicom::ParsedFile file = dicom::ParseFile(path);
+  if (file.meta.Text(0x00020002) == kDirectoryClass) {
+    std::vector<std::string> skipped;
+    const std::vector<fs::path> files = FilesOfDirectory(file, path, skipped);
+    return ScanFiles(files, path.string(), std::move(skipped), progress);
+  }
+  DicomTree tree = MakeTree({dicom::InterpretFile(file, path)}, progress);
+  tree.files = 1;
+  return tree;
+}
+
+bool IsDicomFile(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return false;
+  std::ifstream in(path, std::ios::binary);
+  std::string head(1024, '\0');
+  in.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<size_t>(in.gcount()));
+  return LooksLikeDicom(head);
+}
+
+std::string SopClassOf(const fs::path& path) {
+  if (!IsDicomFile(path)) return "";
+  try {
+    const dicom::ParsedFile file = dicom::ParseFile(path);
+    const std::string uid = file.data.Text(0x00080016);
+    return uid.empty() ? file.meta.Text(0x00020002) : uid;
+  } catch (const IoError&) {
+    return "";
+  }
+}
+
+DicomTree ScanDicomFiles(const std::vector<fs::path>& files, const std::string& name,
+                         Progress& progress) {
+  return ScanFiles(files, name, {}, progress);
 }
 
 const DicomSeries& ChooseSeries(const DicomTree& tree, const std::string& selector,

@@ -56,7 +56,7 @@ struct SegWriteResult {
 // (nearest neighbour) and a note says so. Patient and study are those of the source, as the
 // standard demands. Throws IoError: no overlap with the series, a value without a voxel among
 // `segments` is no error, a mask value missing from them is left out with a note.
-SegWriteResult WriteDicomSeg(const Volume& labels, const std::vector<std::filesystem::path>& source,
+SegWriteResult WriteDicomSeg(const Volume& labels, const SourceSeries& source,
                              const std::filesystem::path& path, const SegWriteOptions& options);
 
 struct SegReadResult {
@@ -74,13 +74,18 @@ struct SegReadResult {
   std::vector<std::string> notes;
 };
 
-// Reads a segmentation. Without a source series the grid is derived from the positions of the
-// frames: slices that are missing inside (empty frames are often omitted) become empty; those
-// missing outside cannot be known. Given the source series, the result lies on its grid (resampled
-// by nearest neighbour if the frames lie otherwise, and a note says so). Throws IoError.
+// Reads a segmentation: BINARY, FRACTIONAL or LABELMAP (PS3.3 C.8.20.2, A.51 and A.51.6). Without
+// a source series the grid is derived from the positions of the frames: slices that are missing
+// inside (empty frames are often omitted) become empty; those missing outside cannot be known.
+// Given the source series, the result lies on its grid: voxel for voxel where the frames lie on its
+// slices, else resampled by nearest neighbour, and a note says so; fractions are then left out.
+// Frames of an unevenly spaced or tilted series need the series (VolumeOfPlanes). Throws IoError.
 SegReadResult ReadDicomSeg(const std::filesystem::path& path, const SourceSeries* source = nullptr);
 
-// True for a DICOM file whose SOP class is Segmentation Storage.
+// SeriesInstanceUID of the images that a segmentation names; "" when it names none. Throws IoError.
+std::string SeriesNamedBySeg(const std::filesystem::path& path);
+
+// True for a DICOM file whose SOP class is Segmentation or Label Map Segmentation Storage.
 bool IsDicomSeg(const std::filesystem::path& path);
 
 }  // namespace avocet::io

@@ -21,7 +21,8 @@ class DicomSeg final : public Format {
   bool Recognises(const fs::path&, std::string_view head) const override {
     // The SOP class stands in the meta header, within the first KiB.
     return head.size() > 132 && head.substr(128, 4) == "DICM" &&
-           head.find("1.2.840.10008.5.1.4.1.1.66.4") != std::string_view::npos;
+           (head.find("1.2.840.10008.5.1.4.1.1.66.4") != std::string_view::npos ||
+            head.find("1.2.840.10008.5.1.4.1.1.66.7") != std::string_view::npos);
   }
   Volume Read(const fs::path& path) const override {
     SegReadResult read = ReadDicomSeg(path);

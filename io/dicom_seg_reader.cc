@@ -22,6 +22,8 @@ constexpr int64_t kMaxVoxels = int64_t{1} << 31;
 // Frames of one segment may lie far apart with nothing between; more empty planes than this for
 // each real one is a damaged header.
 constexpr int64_t kMaxPlanes = 20000;
+// Label Map Segmentation Storage (Supplement 243); DCMTK 3.6.7 does not know it.
+constexpr const char* kLabelMapStorage = "1.2.840.10008.5.1.4.1.1.66.7";
 
 [[noreturn]] void Fail(const fs::path& path, const std::string& what) {
   throw IoError(path.string() + " " + what);
@@ -53,9 +55,13 @@ class Reader {
   void ReadSegments();
   void ReadFrames();
   void DeriveGrid();
+  bool PlaceOnSource(const SourceSeries& source);
   DcmItem* Group(DcmItem& frame, const DcmTagKey& macro);
   void Assemble();
+  void AssembleLabelMap();
+  void AddVolume(const std::vector<uint16_t>& labels, int largest);
   void AssembleFractions();
+  void ToGridOf(const SourceSeries& source);
   void MoveTo(const SourceSeries& source);
   size_t IndexOfSegment(int number) const;
 
@@ -64,6 +70,7 @@ class Reader {
   DcmItem& data_;
   SegReadResult result_;
   bool fractional_ = false;
+  bool label_map_ = false;
   double maximum_ = 1;
   long rows_ = 0;
   long columns_ = 0;
@@ -129,21 +136,25 @@ void Reader::ReadFrames() {
   for (unsigned long i = 0; i < count; ++i) {
     DcmItem* item = Item(data_, DCM_PerFrameFunctionalGroupsSequence, i);
     const std::string name = "frame " + std::to_string(i + 1);
-    DcmItem* identity = item ? Group(*item, DCM_SegmentIdentificationSequence) : nullptr;
+    // The pixels of a label map say which segment; its frames need not.
+    DcmItem* identity =
+        item && !label_map_ ? Group(*item, DCM_SegmentIdentificationSequence) : nullptr;
     DcmItem* position = item ? Group(*item, DCM_PlanePositionSequence) : nullptr;
     DcmItem* orientation = item ? Group(*item, DCM_PlaneOrientationSequence) : nullptr;
     DcmItem* measures = item ? Group(*item, DCM_PixelMeasuresSequence) : nullptr;
     Frame frame;
     std::array<double, 6> cosines{};
     std::array<double, 2> spacing{};
-    if (!identity || !position || !orientation || !measures ||
+    if ((!identity && !label_map_) || !position || !orientation || !measures ||
         !dcm::Triple(*position, DCM_ImagePositionPatient, frame.position) ||
         !dcm::Numbers(*orientation, DCM_ImageOrientationPatient, 6, cosines.data()) ||
         !dcm::Numbers(*measures, DCM_PixelSpacing, 2, spacing.data()) || !(spacing[0] > 0) ||
         !(spacing[1] > 0))
       Fail(path_, "lacks the segment, position, orientation or pixel spacing of " + name);
-    frame.segment = static_cast<int>(dcm::Integer(*identity, DCM_ReferencedSegmentNumber, -1));
-    IndexOfSegment(frame.segment);
+    if (!label_map_) {
+      frame.segment = static_cast<int>(dcm::Integer(*identity, DCM_ReferencedSegmentNumber, -1));
+      IndexOfSegment(frame.segment);
+    }
     for (const double x : frame.position)
       if (std::abs(x) > 1e6) Fail(path_, "places " + name + " more than a kilometre away");
     Vec3 row{};
@@ -274,20 +285,51 @@ void Reader::Assemble() {
     result_.volume_of_segment[s] = layer;
   }
   result_.overlapping = layers.size() > 1;
-  for (const auto& layer : layers) {
-    Volume volume =
-        Volume::Zeros(geometry_, largest < 256 ? VoxelType::kUInt8 : VoxelType::kUInt16);
-    if (largest < 256) {
-      std::copy(layer.begin(), layer.end(), volume.As<uint8_t>());
-    } else {
-      std::copy(layer.begin(), layer.end(), volume.As<uint16_t>());
-    }
-    volume.modality = "SEG";
-    result_.volumes.push_back(std::move(volume));
-  }
+  for (const auto& layer : layers) AddVolume(layer, largest);
   if (result_.overlapping)
     result_.notes.push_back("segments overlap: they are read into " +
                             std::to_string(layers.size()) + " label volumes");
+}
+
+void Reader::AddVolume(const std::vector<uint16_t>& labels, int largest) {
+  Volume volume = Volume::Zeros(geometry_, largest < 256 ? VoxelType::kUInt8 : VoxelType::kUInt16);
+  if (largest < 256) {
+    std::copy(labels.begin(), labels.end(), volume.As<uint8_t>());
+  } else {
+    std::copy(labels.begin(), labels.end(), volume.As<uint16_t>());
+  }
+  volume.modality = "SEG";
+  result_.volumes.push_back(std::move(volume));
+}
+
+// Pixels of a label map are segment numbers already.
+void Reader::AssembleLabelMap() {
+  const size_t plane = static_cast<size_t>(rows_ * columns_);
+  std::vector<bool> known(65536);
+  int largest = 0;
+  for (const Segment& segment : result_.segments) {
+    known[static_cast<size_t>(segment.number)] = true;
+    largest = std::max(largest, segment.number);
+  }
+  // What marks pixels of no segment; segment number 0 need not be described.
+  known[0] = true;
+  const long padding = dcm::Integer(data_, DCM_PixelPaddingValue, 0);
+  std::vector<uint16_t> labels(static_cast<size_t>(geometry_.VoxelCount()));
+  std::vector<bool> filled(static_cast<size_t>(geometry_.size[2]));
+  for (size_t i = 0; i < frames_.size(); ++i) {
+    const auto at = static_cast<size_t>(plane_of_frame_[i]);
+    if (filled[at]) Fail(path_, "has two frames of labels at one place");
+    filled[at] = true;
+    for (size_t p = 0; p < plane; ++p) {
+      unsigned value = pixels_.Value(i, p);
+      if (static_cast<long>(value) == padding) value = 0;
+      if (!known[value])
+        Fail(path_, "holds the label " + std::to_string(value) + ", which it does not describe");
+      labels[at * plane + p] = static_cast<uint16_t>(value);
+    }
+  }
+  result_.volume_of_segment.assign(result_.segments.size(), 0);
+  AddVolume(labels, largest);
 }
 
 void Reader::AssembleFractions() {
@@ -308,10 +350,69 @@ void Reader::AssembleFractions() {
   result_.notes.push_back("fractional: the labels are where the fraction is at least one half");
 }
 
-// The labels on the grid of the source series.
+// True when every frame lies on a slice of the series, pixel for pixel: the frames then are planes
+// of the series, whatever their distances.
+bool Reader::PlaceOnSource(const SourceSeries& source) {
+  if (rows_ != source.rows || columns_ != source.columns || source.slices.empty()) return false;
+  if (Dot(row_, source.row_direction) < 1 - 1e-5 ||
+      Dot(column_, source.column_direction) < 1 - 1e-5 ||
+      std::abs(spacing_[0] - source.spacing[0]) > 1e-3 * spacing_[0] ||
+      std::abs(spacing_[1] - source.spacing[1]) > 1e-3 * spacing_[1])
+    return false;
+  std::vector<double> depths;
+  double gap = declared_gap_ > 0 ? declared_gap_ : 1;
+  for (const SourceSlice& slice : source.slices) {
+    depths.push_back(Dot(slice.position, source.normal));
+    if (depths.size() > 1) gap = std::min(gap, depths.back() - depths[depths.size() - 2]);
+  }
+  plane_of_frame_.resize(frames_.size());
+  for (size_t i = 0; i < frames_.size(); ++i) {
+    const double depth = Dot(frames_[i].position, source.normal);
+    const auto above = std::lower_bound(depths.begin(), depths.end(), depth);
+    size_t k = static_cast<size_t>(above - depths.begin());
+    if (k == depths.size() || (k > 0 && depth - depths[k - 1] < depths[k] - depth)) --k;
+    const Vec3 off = dcm::Minus(frames_[i].position, source.slices[k].position);
+    if (std::abs(Dot(off, source.normal)) > 0.05 * gap ||
+        std::abs(Dot(off, source.row_direction)) > 0.05 * spacing_[1] ||
+        std::abs(Dot(off, source.column_direction)) > 0.05 * spacing_[0])
+      return false;
+    plane_of_frame_[i] = static_cast<int64_t>(k);
+  }
+  const auto planes = static_cast<int64_t>(source.slices.size());
+  if (rows_ * columns_ > kMaxVoxels / planes) Fail(path_, "has a source series that is too large");
+  if (source.regular) {
+    geometry_ = source.geometry;
+  } else {  // a stack of slices; ToGridOf puts them where they are
+    geometry_ = GeometryOfPlanes(source.slices[0].position, row_, column_, spacing_, normal_);
+    geometry_.size = {columns_, rows_, planes};
+  }
+  return true;
+}
+
+// Volumes whose planes are the slices of an uneven series, on its regular grid.
+void Reader::ToGridOf(const SourceSeries& source) {
+  const size_t plane = static_cast<size_t>(rows_ * columns_);
+  for (Volume& volume : result_.volumes) {
+    const std::vector<uint16_t> labels = volume.ToLabels(path_.string());
+    std::vector<std::vector<uint16_t>> planes;
+    for (size_t k = 0; k < source.slices.size(); ++k)
+      planes.emplace_back(labels.begin() + static_cast<ptrdiff_t>(k * plane),
+                          labels.begin() + static_cast<ptrdiff_t>((k + 1) * plane));
+    volume = VolumeOfPlanes(planes, source, volume.type);
+    volume.modality = "SEG";
+  }
+  result_.fractions.clear();
+  result_.notes.push_back(
+      "the slices are unevenly spaced or tilted: each voxel of the regular grid has the label of "
+      "the nearest slice");
+}
+
+// The labels on the grid of a source series on whose slices the frames do not lie.
 void Reader::MoveTo(const SourceSeries& source) {
   if (!source.regular)
-    Fail(path_, "belongs to an image series that is not evenly spaced; read it without the series");
+    Fail(path_,
+         "does not lie on the slices of the image series given, which is not evenly spaced; "
+         "give the series that it was made from");
   const Geometry& grid = source.geometry;
   if (grid.VoxelCount() > kMaxVoxels) Fail(path_, "has a source series that is too large");
   Vec3 along_row{};
@@ -344,6 +445,8 @@ void Reader::MoveTo(const SourceSeries& source) {
     off_grid = std::max(off_grid, sampler.off_grid());
     volume = std::move(moved);
   }
+  if (fractional_)
+    result_.notes.push_back("the fractions were left out: only labels are resampled");
   result_.fractions.clear();
   if (off_grid > 0.05)
     result_.notes.push_back(
@@ -354,14 +457,16 @@ void Reader::MoveTo(const SourceSeries& source) {
 }
 
 SegReadResult Reader::Read(const SourceSeries* source) {
-  if (dcm::Text(data_, DCM_SOPClassUID) != UID_SegmentationStorage)
+  const std::string sop_class = dcm::Text(data_, DCM_SOPClassUID);
+  if (sop_class != UID_SegmentationStorage && sop_class != kLabelMapStorage)
     Fail(path_, "is not a DICOM segmentation");
   rows_ = dcm::Integer(data_, DCM_Rows, 0);
   columns_ = dcm::Integer(data_, DCM_Columns, 0);
   const std::string type = dcm::Text(data_, DCM_SegmentationType);
   fractional_ = type == "FRACTIONAL";
-  if (!fractional_ && type != "BINARY")
-    Fail(path_, "is a segmentation that is neither BINARY nor FRACTIONAL");
+  label_map_ = type == "LABELMAP";
+  if (!fractional_ && !label_map_ && type != "BINARY")
+    Fail(path_, "is a segmentation that is neither BINARY, FRACTIONAL nor LABELMAP");
   if (fractional_) {
     maximum_ = static_cast<double>(dcm::Integer(data_, DCM_MaximumFractionalValue, 0));
     if (!(maximum_ >= 1)) Fail(path_, "is fractional and has no Maximum Fractional Value");
@@ -374,14 +479,23 @@ SegReadResult Reader::Read(const SourceSeries* source) {
   pixels_ = ReadPixelFrames(*file_, path_);
   if (pixels_.frame_count != frames_.size())
     Fail(path_, "holds another number of frames than it describes");
-  DeriveGrid();
-  Assemble();
+  const bool placed = source && PlaceOnSource(*source);
+  if (!placed) DeriveGrid();
+  if (label_map_) {
+    AssembleLabelMap();
+  } else {
+    Assemble();
+  }
   if (fractional_) AssembleFractions();
   if (source) {
     if (!result_.referenced_series_uid.empty() &&
         result_.referenced_series_uid != source->series_uid)
       result_.notes.push_back("the segmentation names another image series than the one given");
-    MoveTo(*source);
+    if (!placed) {
+      MoveTo(*source);
+    } else if (!source->regular) {
+      ToGridOf(*source);
+    }
   }
   for (Volume& volume : result_.volumes) volume.notes = result_.notes;
   return std::move(result_);
@@ -393,12 +507,15 @@ SegReadResult ReadDicomSeg(const fs::path& path, const SourceSeries* source) {
   return Reader(path).Read(source);
 }
 
+std::string SeriesNamedBySeg(const fs::path& path) {
+  const auto file = dcm::Load(path);
+  DcmItem* series = Item(*file->getDataset(), DCM_ReferencedSeriesSequence);
+  return series ? dcm::Text(*series, DCM_SeriesInstanceUID) : "";
+}
+
 bool IsDicomSeg(const fs::path& path) {
-  if (!dcm::LooksLikeDicom(path)) return false;
-  DcmFileFormat file;
-  if (file.loadFile(path.c_str(), EXS_Unknown, EGL_noChange, DCM_MaxReadLength, ERM_metaOnly).bad())
-    return false;
-  return dcm::Text(*file.getMetaInfo(), DCM_MediaStorageSOPClassUID) == UID_SegmentationStorage;
+  const std::string uid = SopClassOf(path);
+  return uid == UID_SegmentationStorage || uid == kLabelMapStorage;
 }
 
 }  // namespace avocet::io

@@ -78,9 +78,10 @@ Volume ReadVolume(const fs::path& path, const ReadOptions& options) {
   if (IsDicom(path)) {
     SilentProgress silent;
     Progress& progress = options.progress ? *options.progress : silent;
-    const DicomTree tree = ScanDicom(path, progress);
+    PartOf scanning(progress, 0, 0.4), reading(progress, 0.4, 1);
+    const DicomTree tree = ScanDicom(path, scanning);
     const DicomSeries& series = ChooseSeries(tree, options.series, path.string());
-    return ReadDicomSeries(series, {options.regularise}, progress);
+    return ReadDicomSeries(series, {options.regularise}, reading);
   }
   if (!options.AreDefault()) {
     throw IoError("'" + path.string() + "' is not DICOM: --series and --regularise do not apply");

@@ -68,6 +68,12 @@ void AddEvaluate(CLI::App& app, Action& action) {
   command->add_option("--resamples", options->resamples, "Bootstrap resamples")
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Bootstrap seed")->capture_default_str();
+  command->add_option(
+      "--source-series", options->source_series,
+      "Folder of the DICOM images of masks that are DICOM SEG or RTSTRUCT (default: "
+      "they lie on the grid of the other file)");
+  command->add_option("--series", options->series, "Which series of that folder")
+      ->needs("--source-series");
   command->add_option("--csv", options->csv, "Write a CSV file, a row for each case and class");
   command->add_option("--json", options->json, "Write everything as JSON");
   command->add_option("--rows", *rows, "Print single cases up to this many rows")

@@ -10,7 +10,9 @@
 
 #include "app/core/evaluate_report.h"
 #include "app/core/label_names.h"
+#include "app/core/mask_file.h"
 #include "io/file_util.h"
+#include "io/rtstruct.h"
 #include "io/volume_io.h"
 #include "models/metrics/image_quality.h"
 
@@ -59,9 +61,8 @@ EvaluatedSet FindPairs(const fs::path& prediction, const fs::path& reference) {
     return set;
   }
   std::map<std::string, fs::path> references;
-  for (const fs::path& path : io::ListVolumes(reference))
-    references.emplace(io::StemOf(path), path);
-  for (const fs::path& path : io::ListVolumes(prediction)) {
+  for (const fs::path& path : ListMasks(reference)) references.emplace(io::StemOf(path), path);
+  for (const fs::path& path : ListMasks(prediction)) {
     const auto found = references.find(io::StemOf(path));
     if (found == references.end()) {
       set.unpaired_predictions.push_back(path.filename().string());
@@ -151,6 +152,14 @@ std::vector<MetricValue> ImageQualityValues(const io::Volume& prediction,
   return out;
 }
 
+// One label volume of a mask file; segments that overlap have none.
+io::Volume OnlyVolume(MaskFile mask, const fs::path& path) {
+  if (mask.volumes.size() != 1)
+    throw IoError(path.string() + " holds structures that overlap, which one label volume cannot " +
+                  "show; 'avocet export' writes them to several");
+  return std::move(mask.volumes[0]);
+}
+
 // Scores one case for the labels that occur in it (and those wanted).
 class CaseScorer {
  public:
@@ -161,8 +170,8 @@ class CaseScorer {
   }
 
   void Run(EvaluatedCase& item) const {
-    const io::Volume prediction = io::ReadVolume(item.prediction);
-    const io::Volume reference = io::ReadVolume(item.reference);
+    io::Volume prediction, reference;
+    ReadPair(item, prediction, reference);
     RequireSameGrid(prediction.geometry, reference.geometry, options_.geometry_tolerance,
                     item.prediction.filename().string(), item.reference.filename().string());
     item.size = reference.geometry.size;
@@ -214,6 +223,32 @@ class CaseScorer {
   }
 
  private:
+  // A DICOM SEG or RTSTRUCT lies on the grid of the other file, or on that of --source-series.
+  void ReadPair(const EvaluatedCase& item, io::Volume& prediction, io::Volume& reference) const {
+    const bool mask_p = IsDicomMask(item.prediction), mask_r = IsDicomMask(item.reference);
+    MaskGrid grid;
+    io::SourceSeries series;
+    if ((mask_p || mask_r) && !options_.source_series.empty()) {
+      SilentProgress silent;
+      series = SeriesOfMask(mask_r ? item.reference : item.prediction, options_.source_series,
+                            options_.series, silent);
+      grid.series = &series;
+    }
+    const auto read = [&](const fs::path& path, bool is_mask) {
+      return is_mask ? OnlyVolume(ReadMaskFile(path, grid), path) : io::ReadVolume(path);
+    };
+    // First the one that has voxels of its own.
+    if (mask_r && (!mask_p || io::IsRtStruct(item.reference))) {
+      prediction = read(item.prediction, mask_p);
+      grid.geometry = &prediction.geometry;
+      reference = read(item.reference, mask_r);
+    } else {
+      reference = read(item.reference, mask_r);
+      grid.geometry = &reference.geometry;
+      prediction = read(item.prediction, mask_p);
+    }
+  }
+
   const EvaluateOptions& options_;
   const std::vector<Protocol>& protocols_;
   std::vector<int> named_;

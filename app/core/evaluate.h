@@ -17,7 +17,9 @@ namespace avocet::core {
 
 // Scores predictions against references: `avocet evaluate`.
 struct EvaluateOptions {
-  std::filesystem::path prediction;   // a file, or a folder whose files are paired by name
+  // A file, or a folder whose files are paired by name. DICOM SEG and RTSTRUCT too: their values
+  // are segment numbers, or the positions of ROIs from 1.
+  std::filesystem::path prediction;
   std::filesystem::path reference;    // the same kind
   std::filesystem::path compare;      // "" or a second set of predictions, compared case by case
   std::string task = "segmentation";  // or "image-quality"
@@ -33,8 +35,10 @@ struct EvaluateOptions {
   double geometry_tolerance = 0.01;
   int resamples = 2000;  // bootstrap, with `compare`
   uint64_t seed = 1234;
-  int threads = 0;                  // 0 = all
-  std::filesystem::path csv, json;  // "" = not written
+  int threads = 0;                      // 0 = all
+  std::filesystem::path source_series;  // images of DICOM masks: where both files are such masks
+  std::string series;                   // which of the series there
+  std::filesystem::path csv, json;      // "" = not written
 
   std::string Check() const;
 };

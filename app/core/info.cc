@@ -84,9 +84,6 @@ VolumeInfo Describe(const io::Volume& volume) {
       info.sform_code = nifti->sform_code();
     }
   }
-  if (const auto* dicom = dynamic_cast<const io::DicomSource*>(volume.source.get())) {
-    info.big_endian = dicom->big_endian;
-  }
   info.geometry = volume.geometry;
   info.orientation = volume.geometry.OrientationLetters();
   info.type = io::NameOf(volume.type);

@@ -44,6 +44,7 @@ std::string ToJson(const Manifest& manifest) {
   json["job"] = manifest.job;
   json["finished"] = UtcNow();
   json["input"] = {{"file", manifest.input.filename().string()}, {"sha256", manifest.input_sha256}};
+  if (manifest.input_files > 1) json["input"]["files"] = manifest.input_files;
   json["model"] = {{"file", manifest.model.filename().string()},
                    {"name", manifest.model_name},
                    {"sha256", manifest.model_sha256}};

@@ -16,6 +16,8 @@ struct Manifest {
   std::string job;  // "segment"
   std::filesystem::path input;
   std::string input_sha256;
+  size_t input_files =
+      1;  // more of a DICOM series: the hash is that of all, in order of the slices
   std::filesystem::path model;
   std::string model_sha256;
   std::string model_name;

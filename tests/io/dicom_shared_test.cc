@@ -228,7 +228,7 @@ TEST(SharedDicom, GantryTiltIsRefusedAndResampledOnRequest) {
   const auto source = std::dynamic_pointer_cast<const DicomSource>(volume.source);
   ASSERT_TRUE(source && source->regularised);
   // The first slice keeps its pixels and their place.
-  const Volume first = ReadVolume(source->slices[0].file);
+  const Volume first = ReadVolume(source->files[0]);
   const auto index = volume.geometry.IndexFromPhysical(first.geometry.origin);
   EXPECT_NEAR(index[2], 0, 1e-6);
   const auto di = std::llround(index[0]), dj = std::llround(index[1]);

@@ -27,7 +27,7 @@ TEST(RtStruct, RoundTripInAllOrientations) {
       const fs::path folder = TemporaryFolder() / std::to_string(number++);
       const auto files = WriteSeries(folder / "series", spec);
       const Volume mask = LopsidedLabels(GridOf(spec));
-      const auto written = WriteRtStruct(mask, files, folder / "rs.dcm", {});
+      const auto written = WriteRtStruct(mask, test::SourceOfFiles(files), folder / "rs.dcm", {});
       EXPECT_EQ(written.rois, 3);
       EXPECT_TRUE(written.notes.empty()) << written.notes[0];
       const RtStruct read = ReadRtStruct(folder / "rs.dcm");
@@ -120,7 +120,8 @@ TEST(RtStruct, SarcomaContoursAgreeWithTheirMasks) {
   if (shared.empty()) GTEST_SKIP();
   for (const char* which : {"STS_002/MR_T1", "STS_019/PET"}) {
     const fs::path folder = shared / "dicom" / which;
-    const SourceSeries source = ReadSourceSeries(ListDicomFiles(folder / "image"));
+    SilentProgress progress;
+    const SourceSeries source = ReadSourceSeries(folder / "image", "", progress);
     ASSERT_TRUE(source.regular);
     const RtStruct structures = ReadRtStruct(folder / "mask/RS.dcm");
     const RtMask mask = RasterizeRois(structures, source.geometry);
@@ -176,7 +177,7 @@ TEST(RtStruct, DamageEndsInContoursOrAnError) {
   spec.slices = 3;
   const auto files = WriteSeries(folder / "series", spec);
   const Volume mask = LopsidedLabels(GridOf(SeriesSpec()));
-  WriteRtStruct(mask, files, folder / "rs.dcm", {});
+  WriteRtStruct(mask, test::SourceOfFiles(files), folder / "rs.dcm", {});
   const std::string intact = test::Slurp(folder / "rs.dcm");
   std::mt19937 random(2026);
   int read = 0;
