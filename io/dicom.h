@@ -38,6 +38,7 @@ struct DicomSeries {
   std::string description;  // SeriesDescription, else ProtocolName: free text, may name a patient
   int64_t number = -1;      // SeriesNumber; -1 when not given
   int64_t files = 0;
+  std::filesystem::path first_file;      // of the first slice
   uint64_t bytes = 0;                    // of these files
   std::array<int64_t, 3> size{0, 0, 0};  // voxels; 0 when it is no image
   std::string problem;                   // why it cannot be read as it is; "" when it can

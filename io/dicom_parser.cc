@@ -68,6 +68,9 @@ const char* DictionaryVr(Tag tag) {
     case 0x00189082:
     case 0x00209153:
     case 0x00189073:
+    case 0x00189089:
+    case 0x00409224:
+    case 0x00409225:
       return "FD";
     case 0x00209128:
     case 0x00209157:
@@ -398,6 +401,10 @@ ParsedFile ParseFile(const std::filesystem::path& path) {
   auto store = std::make_shared<const ByteStore>(path);
   std::string head(static_cast<size_t>(std::min<uint64_t>(store->size(), 1024)), '\0');
   store->Read(0, head.data(), head.size());
+  if (head.compare(0, 2, "\x1f\x8b") == 0) {
+    throw NotDicom("cannot read '" + path.string() +
+                   "': DICOM packed with gzip is not read; unpack it first");
+  }
   if (!LooksLikeDicom(head)) {
     throw NotDicom("cannot read '" + path.string() + "': it is not a DICOM file");
   }

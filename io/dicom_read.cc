@@ -205,7 +205,13 @@ Volume ReadDicomSeries(const DicomSeries& series, const DicomReadOptions& option
         "the rescale slope or intercept differs between slices: it was applied, values are real");
   }
   if (first.has_padding) {
+    const auto other = std::find_if(plan.frames.begin(), plan.frames.end(), [&](const FrameRef& f) {
+      return f.instance->has_padding && f.instance->padding != first.padding;
+    });
     volume.notes.push_back("PixelPaddingValue " + Number(first.padding) +
+                           (other == plan.frames.end()
+                                ? std::string()
+                                : ", in other slices " + Number(other->instance->padding)) +
                            " (as stored) marks pixels that are not image");
   }
   if (regularise) {

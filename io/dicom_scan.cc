@@ -120,6 +120,7 @@ DicomSeries MakeSeries(const std::shared_ptr<const DicomPlan>& plan) {
   series.modality = first.modality;
   series.description = WithoutPatient(first.series_description, first);
   series.number = first.series_number;
+  series.first_file = first.path;
   std::vector<const Instance*> files;
   for (const auto& frame : plan->frames) files.push_back(frame.instance.get());
   std::sort(files.begin(), files.end());

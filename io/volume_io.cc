@@ -10,6 +10,7 @@
 #include "io/byte_source.h"
 #include "io/dicom.h"
 #include "io/format.h"
+#include "io/format_list.h"
 #include "io/nifti.h"
 
 namespace avocet::io {
@@ -67,6 +68,12 @@ Volume ReadVolume(const fs::path& path) {
   if (const auto foreign = RecogniseForeign(head)) {
     throw IoError("cannot read '" + name + "': it is " + foreign->what +
                   ", which this version does not read; " + foreign->advice);
+  }
+  if (FormatByName(path) == &DicomFormat()) {
+    throw IoError(
+        "cannot read '" + name +
+        "': its name says DICOM, but it begins neither with 'DICM' at byte 128 nor with a "
+        "data set; export it again from where it came");
   }
   const std::string found =
       LooksLikeText(head) ? "it holds text, not an image" : "it is not an image of a known format";

@@ -20,9 +20,10 @@ struct Options {
   bool regularise = false;
 };
 
-void Report(const std::filesystem::path& input, const std::filesystem::path& output,
+// `whose`: what the notes are about.
+void Report(const std::filesystem::path& whose, const std::filesystem::path& output,
             const core::ConvertResult& result, Progress& progress) {
-  for (const auto& note : result.notes) progress.Warn(input.string() + ": " + note);
+  for (const auto& note : result.notes) progress.Warn(whose.string() + ": " + note);
   const auto& size = result.geometry.size;
   std::printf("%s: %s from %s, %lld x %lld x %lld %s, %s\n", output.c_str(),
               result.output_format.c_str(), result.input_format.c_str(),
@@ -52,7 +53,7 @@ ExitCode ConvertMany(const Options& options, Progress& progress) {
   const core::ConvertBatchResult result = core::ConvertToFolder(batch, progress);
   for (const core::ConvertCase& item : result.cases) {
     if (item.error.empty()) {
-      Report(item.input, item.output, item.result, progress);
+      Report(item.output.filename(), item.output, item.result, progress);
     } else {
       std::fprintf(stderr, "avocet: error: %s\n", item.error.c_str());
     }

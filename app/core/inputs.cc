@@ -2,6 +2,7 @@
 #include "app/core/inputs.h"
 
 #include <algorithm>
+#include <map>
 
 #include "app/base/error.h"
 #include "io/format.h"
@@ -119,13 +120,23 @@ class Expander {
       }
     }
     for (const std::string& skipped : tree->skipped) progress_.Warn(skipped);
+    std::map<fs::path, int> series_of_file;
+    for (const io::DicomSeries* one : chosen) ++series_of_file[one->first_file];
     for (const io::DicomSeries* one : chosen) {
       JobInput item;
-      item.path = path;
-      const auto number = std::find(all.begin(), all.end(), one) - all.begin() + 1;
-      item.name = chosen.size() == 1 ? name : name + "-series-" + std::to_string(number);
       item.tree = tree;
       item.series = one;
+      item.path = IsFolder(path) ? path : one->first_file;
+      const auto number = std::find(all.begin(), all.end(), one) - all.begin() + 1;
+      const std::string suffix = "-series-" + std::to_string(number);
+      if (chosen.size() == 1) {
+        item.name = name;
+      } else if (!IsFolder(path) && one->files == 1) {  // a file of its own, or a part of one
+        item.name = io::StemOf(one->first_file) +
+                    (series_of_file[one->first_file] > 1 ? suffix : std::string());
+      } else {
+        item.name = name + suffix;
+      }
       found_.push_back(std::move(item));
     }
   }
