@@ -54,8 +54,11 @@ void PutCode(DcmItem& item, const DcmTagKey& sequence, const std::string& value,
 
 // Copies the element when `from` has it; otherwise an empty one when `type2`.
 void Copy(DcmItem& from, DcmItem& to, const DcmTagKey& tag, bool type2 = false);
-// Patient, general study and frame of reference modules, for an object of the same study.
-void CopyPatientAndStudy(DcmItem& from, DcmItem& to);
+// Patient and general study modules, for an object of the same study. Without `keep_patient` what
+// names the patient, a physician or the examination (name, ID, birth date, accession number, study
+// ID, descriptions) stays empty, unless the source says that it is de-identified already; the
+// study's UID and date, sex, age and size are copied. True when something was left behind.
+bool CopyPatientAndStudy(DcmItem& from, DcmItem& to, bool keep_patient);
 // Turns the texts copied so far into UTF-8 when `texts` to come are not plain ASCII, so that one
 // character set serves both.
 void PrepareForTexts(DcmDataset& data, const std::vector<std::string>& texts);

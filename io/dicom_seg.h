@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "io/dicom_source_series.h"
@@ -42,20 +43,24 @@ struct SegWriteOptions {
   std::string content_label = "SEGMENTATION";  // CS: capitals, digits, space, underscore
   std::string algorithm_type = "AUTOMATIC";
   std::string algorithm_name = "Avocet";
+  // Name, ID, birth date and examination numbers of the source's patient. A PACS wants them to file
+  // the object beside its images; without them only UIDs tie it to these.
+  bool keep_patient = false;
   int series_number = 300;
 };
 
 struct SegWriteResult {
   std::string sop_instance_uid;
+  bool patient_left_out = false;  // the source names a patient, and this object does not
   int frames = 0;
   std::vector<std::string> notes;  // what the user should know, one sentence each
 };
 
 // Writes `labels` as a BINARY segmentation on the planes of the source series. A mask stored in
 // another voxel order of the same grid is carried over exactly; a mask on another grid is resampled
-// (nearest neighbour) and a note says so. Patient and study are those of the source, as the
-// standard demands. Throws IoError: no overlap with the series, a value without a voxel among
-// `segments` is no error, a mask value missing from them is left out with a note.
+// (nearest neighbour) and a note says so. The study is that of the source. Throws IoError: no
+// overlap with the series, a value without a voxel among `segments` is no error, a mask value
+// missing from them is left out with a note.
 SegWriteResult WriteDicomSeg(const Volume& labels, const SourceSeries& source,
                              const std::filesystem::path& path, const SegWriteOptions& options);
 
@@ -71,6 +76,8 @@ struct SegReadResult {
   bool overlapping = false;
   std::string referenced_series_uid;  // "" when the file names none
   std::string frame_of_reference_uid;
+  // What the header says, for `avocet info`: type, frames, the image series, a line a segment.
+  std::vector<std::pair<std::string, std::string>> fields;
   std::vector<std::string> notes;
 };
 

@@ -9,7 +9,12 @@ namespace {
 
 class SegSource final : public SourceHeader {
  public:
+  explicit SegSource(const SegReadResult& read) : fields_(read.fields) {}
   std::string FormatName() const override { return "DICOM SEG"; }
+  std::vector<std::pair<std::string, std::string>> Fields() const override { return fields_; }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> fields_;
 };
 
 // A segmentation read as a label volume; values are segment numbers. Writing needs the image series
@@ -29,7 +34,7 @@ class DicomSeg final : public Format {
     if (read.volumes.size() != 1)
       throw IoError(path.string() + " holds segments that overlap, which one label volume cannot " +
                     "show; 'avocet export' writes them to several");
-    read.volumes[0].source = std::make_shared<SegSource>();
+    read.volumes[0].source = std::make_shared<SegSource>(read);
     return std::move(read.volumes[0]);
   }
   void Write(const Volume&, const fs::path& path) const override {

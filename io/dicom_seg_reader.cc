@@ -62,6 +62,7 @@ class Reader {
   void AddVolume(const std::vector<uint16_t>& labels, int largest);
   void AssembleFractions();
   void ToGridOf(const SourceSeries& source);
+  void StateFields(const std::string& type);
   void MoveTo(const SourceSeries& source);
   size_t IndexOfSegment(int number) const;
 
@@ -456,6 +457,36 @@ void Reader::MoveTo(const SourceSeries& source) {
     result_.notes.push_back("some labelled voxels lie outside the image series");
 }
 
+void Reader::StateFields(const std::string& type) {
+  auto& fields = result_.fields;
+  fields.emplace_back("SegmentationType", type);
+  fields.emplace_back("NumberOfFrames", std::to_string(frames_.size()));
+  for (const auto& [tag, name] :
+       {std::pair<DcmTagKey, const char*>{DCM_SegmentsOverlap, "SegmentsOverlap"},
+        {DCM_SegmentationFractionalType, "SegmentationFractionalType"},
+        {DCM_MaximumFractionalValue, "MaximumFractionalValue"},
+        {DCM_Manufacturer, "Manufacturer"},
+        {DCM_ManufacturerModelName, "ManufacturerModelName"},
+        {DCM_LossyImageCompression, "LossyImageCompression"}}) {
+    std::string value = dcm::Text(data_, tag);
+    if (!value.empty()) fields.emplace_back(name, std::move(value));
+  }
+  if (!result_.referenced_series_uid.empty())
+    fields.emplace_back("ReferencedSeriesInstanceUID", result_.referenced_series_uid);
+  if (!result_.frame_of_reference_uid.empty())
+    fields.emplace_back("FrameOfReferenceUID", result_.frame_of_reference_uid);
+  for (const Segment& segment : result_.segments) {
+    std::string text = segment.label;
+    if (!segment.type.empty())
+      text += ", " + segment.type.meaning + " (" + segment.type.value + ", " + segment.type.scheme +
+              ")";
+    if (!segment.type_modifier.empty()) text += ", " + segment.type_modifier.meaning;
+    if (!segment.algorithm_type.empty()) text += ", " + segment.algorithm_type;
+    if (!segment.algorithm_name.empty()) text += " by " + segment.algorithm_name;
+    fields.emplace_back("segment " + std::to_string(segment.number), text);
+  }
+}
+
 SegReadResult Reader::Read(const SourceSeries* source) {
   const std::string sop_class = dcm::Text(data_, DCM_SOPClassUID);
   if (sop_class != UID_SegmentationStorage && sop_class != kLabelMapStorage)
@@ -497,6 +528,7 @@ SegReadResult Reader::Read(const SourceSeries* source) {
       ToGridOf(*source);
     }
   }
+  StateFields(type);
   for (Volume& volume : result_.volumes) volume.notes = result_.notes;
   return std::move(result_);
 }

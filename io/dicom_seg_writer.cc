@@ -194,11 +194,12 @@ std::string ContentLabel(const std::string& text) {
   return label.empty() ? "SEGMENTATION" : label;
 }
 
-void PutHeader(DcmDataset& data, DcmItem& from, const SourceSeries& source,
+// True when the patient's identity was left out.
+bool PutHeader(DcmDataset& data, DcmItem& from, const SourceSeries& source,
                const std::vector<SegmentToWrite>& segments, const SegWriteOptions& options,
                const std::string& sop_instance) {
   const dcm::Now now = dcm::CurrentTime();
-  dcm::CopyPatientAndStudy(from, data);
+  const bool left = dcm::CopyPatientAndStudy(from, data, options.keep_patient);
   std::vector<std::string> texts{options.series_description, options.algorithm_name};
   for (const auto& entry : segments) {
     texts.push_back(entry.segment.label);
@@ -240,6 +241,7 @@ void PutHeader(DcmDataset& data, DcmItem& from, const SourceSeries& source,
   } else {
     Put(data, DCM_LossyImageCompression, "00");
   }
+  return left;
 }
 
 void PutPixelModule(DcmItem& data, const SourceSeries& source, size_t frames) {
@@ -289,7 +291,8 @@ SegWriteResult WriteDicomSeg(const Volume& labels, const SourceSeries& source, c
   DcmDataset& data = *file.getDataset();
   const auto from = dcm::Load(source.slices.front().path);
   result.sop_instance_uid = dcm::NewUid();
-  PutHeader(data, *from->getDataset(), source, segments, options, result.sop_instance_uid);
+  result.patient_left_out =
+      PutHeader(data, *from->getDataset(), source, segments, options, result.sop_instance_uid);
   PutPixelModule(data, source, frames.size());
   PutSegments(data, segments);
   PutDimensions(data);

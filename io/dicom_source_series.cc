@@ -65,10 +65,20 @@ SourceSeries SourceOf(const DicomSeries& series) { return SourceOfPlan(*series.p
 
 SourceSeries SourceOf(const DicomSource& source) { return SourceOfPlan(*source.plan); }
 
+SourceSeries ChooseSource(const DicomTree& tree, const std::string& selector,
+                          const std::string& name) {
+  std::vector<const DicomSeries*> stacks;
+  for (const DicomSeries* series : tree.AllSeries()) {
+    if (series->plan->stack) stacks.push_back(series);
+  }
+  if (selector.empty() && stacks.size() == 1) return SourceOf(*stacks[0]);
+  return SourceOf(ChooseSeries(tree, selector, name));
+}
+
 SourceSeries ReadSourceSeries(const fs::path& path, const std::string& selector,
                               Progress& progress) {
   const DicomTree tree = ScanDicom(path, progress);
-  return SourceOf(ChooseSeries(tree, selector, path.string()));
+  return ChooseSource(tree, selector, path.string());
 }
 
 Volume VolumeOfPlanes(const std::vector<std::vector<uint16_t>>& planes, const SourceSeries& source,

@@ -63,7 +63,12 @@ SourceSeries SourceOf(const DicomSeries& series);
 // The series that a volume was read from.
 SourceSeries SourceOf(const DicomSource& source);
 
-// Scans `path` (a file, DICOMDIR or folder) and chooses as ChooseSeries does. Throws as these do.
+// The planes of the series that `selector` chooses as ChooseSeries does; "" also finds the only
+// series with planes among others without, and one whose gaps are too wide to be read as a volume.
+SourceSeries ChooseSource(const DicomTree& tree, const std::string& selector,
+                          const std::string& name);
+
+// Scans `path` (a file, DICOMDIR or folder) and chooses so. Throws as these do.
 SourceSeries ReadSourceSeries(const std::filesystem::path& path, const std::string& selector,
                               Progress& progress);
 

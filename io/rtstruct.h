@@ -71,11 +71,15 @@ struct RtWriteOptions {
   std::string label = "AVOCET";
   std::string series_description = "Structure set";
   std::string algorithm_type = "AUTOMATIC";  // or SEMIAUTOMATIC, MANUAL
+  // Name, ID, birth date and examination numbers of the source's patient. A PACS wants them to file
+  // the object beside its images; without them only UIDs tie it to these.
+  bool keep_patient = false;
   int series_number = 301;
 };
 
 struct RtWriteResult {
   std::string sop_instance_uid;
+  bool patient_left_out = false;  // the source names a patient, and this object does not
   int rois = 0;
   int contours = 0;
   std::vector<std::string> notes;

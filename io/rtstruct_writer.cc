@@ -72,10 +72,10 @@ void PutReference(DcmItem& item, const SourceSlice& slice) {
 }
 
 void PutHeader(DcmDataset& data, DcmItem& from, const SourceSeries& source,
-               const RtWriteOptions& options, const RtWriteResult& result,
+               const RtWriteOptions& options, RtWriteResult& result,
                const std::string& frame_of_reference) {
   const dcm::Now now = dcm::CurrentTime();
-  dcm::CopyPatientAndStudy(from, data);
+  result.patient_left_out = dcm::CopyPatientAndStudy(from, data, options.keep_patient);
   if (source.study_uid.empty()) Put(data, DCM_StudyInstanceUID, dcm::NewUid());
   std::vector<std::string> texts{options.series_description, options.label};
   for (const auto& entry : options.names) texts.push_back(entry.second);

@@ -31,6 +31,8 @@ void AddExport(CLI::App& app, Action& action) {
   command->add_flag("--rtstruct", options->rtstruct, "Contours (RTSTRUCT) instead of DICOM SEG");
   command->add_flag("--omit-empty-frames", options->omit_empty_frames,
                     "DICOM SEG without the frames that hold no voxel");
+  command->add_flag("--keep-patient", options->keep_patient,
+                    "DICOM with the patient's name, ID and birth date, left out otherwise");
   command
       ->add_option("--algorithm-type", options->algorithm_type,
                    "How the mask was made: AUTOMATIC, SEMIAUTOMATIC or MANUAL")

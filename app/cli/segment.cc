@@ -46,6 +46,8 @@ void AddSegment(CLI::App& app, Action& action) {
   command->add_flag(
       "--regularise", options->regularise,
       "Resample a DICOM series with tilt, missing or uneven slices onto an even grid");
+  command->add_flag("--keep-patient", options->keep_patient,
+                    "DICOM SEG with the patient's name, ID and birth date, left out otherwise");
   command->add_flag("--probabilities", options->probabilities,
                     "Also write NAME_prob_LABEL.nii.gz (float32) for each label");
   command

@@ -82,6 +82,7 @@ std::string NameOf(const Masks& masks, int value) {
 
 void ExportDicom(Masks& masks, const ExportOptions& options, ExportResult& result,
                  Progress& progress) {
+  bool left_out = false;
   for (size_t i = 0; i < masks.volumes.size(); ++i) {
     const std::set<int> values = Choose(masks.volumes[i], options, options.mask.string());
     const fs::path path = Numbered(options.output, i);
@@ -90,6 +91,7 @@ void ExportDicom(Masks& masks, const ExportOptions& options, ExportResult& resul
                   path.string());
     if (options.rtstruct) {
       io::RtWriteOptions write;
+      write.keep_patient = options.keep_patient;
       write.series_description = options.description;
       write.algorithm_type = options.algorithm_type;
       for (const int value : values) {
@@ -100,10 +102,12 @@ void ExportDicom(Masks& masks, const ExportOptions& options, ExportResult& resul
       }
       const auto written = io::WriteRtStruct(masks.volumes[i], masks.series, path, write);
       result.notes.insert(result.notes.end(), written.notes.begin(), written.notes.end());
+      left_out = left_out || written.patient_left_out;
       result.summary = "RTSTRUCT, " + std::to_string(written.rois) + " ROIs, " +
                        std::to_string(written.contours) + " contours";
     } else {
       io::SegWriteOptions write;
+      write.keep_patient = options.keep_patient;
       write.series_description = options.description;
       write.algorithm_type = options.algorithm_type;
       write.algorithm_name = options.algorithm_name;
@@ -118,11 +122,13 @@ void ExportDicom(Masks& masks, const ExportOptions& options, ExportResult& resul
       }
       const auto written = io::WriteDicomSeg(masks.volumes[i], masks.series, path, write);
       result.notes.insert(result.notes.end(), written.notes.begin(), written.notes.end());
+      left_out = left_out || written.patient_left_out;
       result.summary = "DICOM SEG, " + std::to_string(values.size()) + " segments, " +
                        std::to_string(written.frames) + " frames";
     }
     result.files.push_back(path);
   }
+  if (left_out) result.notes.push_back(kPatientLeftOut);
 }
 
 void ExportSurfaces(Masks& masks, const ExportOptions& options, ExportResult& result,

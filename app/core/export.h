@@ -25,6 +25,7 @@ struct ExportOptions {
   std::vector<int> values;       // only these label values; empty: all
   bool rtstruct = false;
   bool omit_empty_frames = false;
+  bool keep_patient = false;                 // of DICOM: SegWriteOptions::keep_patient
   std::string algorithm_type = "AUTOMATIC";  // AUTOMATIC, SEMIAUTOMATIC or MANUAL
   std::string algorithm_name = "Avocet";
   std::string description = "Avocet segmentation";  // series description

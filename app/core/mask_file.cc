@@ -111,7 +111,7 @@ io::SourceSeries SeriesOfMask(const fs::path& mask, const fs::path& images,
       if (!named.empty() && series->uid == named) chosen = named;
     }
   }
-  return io::SourceOf(io::ChooseSeries(tree, chosen, images.string()));
+  return io::ChooseSource(tree, chosen, images.string());
 }
 
 std::vector<fs::path> ListMasks(const fs::path& folder) {

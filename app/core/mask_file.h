@@ -13,6 +13,11 @@
 
 namespace avocet::core {
 
+// Said when a DICOM object is written without the identity that its images have.
+constexpr const char* kPatientLeftOut =
+    "the patient's name, ID and birth date were left out of the DICOM object; --keep-patient "
+    "copies them from the images, as a PACS wants them";
+
 // What a mask file holds: label volumes (more than one where segments overlap) and what is known of
 // each value. Values of a DICOM SEG are its segment numbers, those of an RTSTRUCT the positions of
 // its ROIs, from 1.

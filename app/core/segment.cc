@@ -16,6 +16,7 @@
 #include "app/core/image_checks.h"
 #include "app/core/machine.h"
 #include "app/core/manifest.h"
+#include "app/core/mask_file.h"
 #include "app/core/segment_plan.h"
 #include "app/core/select_device.h"
 #include "app/core/shipped.h"
@@ -209,8 +210,10 @@ class Segmenter {
         });
     MeasureVolumes(image.geometry, prediction.labels, item);
     UpdateOrThrow(progress, begin + share * 0.96, name + ": writing");
+    const size_t told = warnings.size();
     Write(image, prediction, item, to_seg ? &series : nullptr, start, warnings,
           FilesOf(input, image));
+    for (size_t w = told; w < warnings.size(); ++w) progress.Warn(name + ": " + warnings[w]);
     item.seconds = SecondsSince(start);
   }
 
@@ -245,7 +248,7 @@ class Segmenter {
 
   void Write(const io::Volume& image, const models::Prediction& prediction, const SegmentCase& item,
              const io::SourceSeries* series, Clock::time_point start,
-             std::vector<std::string> warnings, const std::vector<fs::path>& files) const {
+             std::vector<std::string>& warnings, const std::vector<fs::path>& files) const {
     OutputSet outputs;
     io::Volume mask = io::ZerosLike(
         image, highest_label_ <= 255 ? io::VoxelType::kUInt8 : io::VoxelType::kUInt16);
@@ -259,6 +262,7 @@ class Segmenter {
       const io::SegWriteResult written =
           io::WriteDicomSeg(mask, *series, outputs.Begin(item.output), SegOptions());
       warnings.insert(warnings.end(), written.notes.begin(), written.notes.end());
+      if (written.patient_left_out) warnings.emplace_back(kPatientLeftOut);
     } else {
       io::WriteVolume(mask, outputs.Begin(item.output));
     }
@@ -291,6 +295,7 @@ class Segmenter {
   io::SegWriteOptions SegOptions() const {
     io::SegWriteOptions write;
     write.series_description = "Avocet segmentation";
+    write.keep_patient = options_.keep_patient;
     write.algorithm_name = model_.card.name.empty() ? "Avocet" : "Avocet " + model_.card.name;
     for (size_t c = 1; c < model_.card.labels.size(); ++c) {
       const models::LabelInfo& label = model_.card.labels[c];

@@ -18,6 +18,7 @@ struct SegmentOptions {
   std::string format;  // ending of masks in a folder, "nrrd", "dcm"; "" = the input's, or nii.gz
   std::string series;  // of DICOM inputs: as in io::ChooseSeries
   bool regularise = false;     // of DICOM inputs: as in io::DicomReadOptions
+  bool keep_patient = false;   // of DICOM SEG outputs: as in io::SegWriteOptions
   bool probabilities = false;  // also write NAME_prob_<label>.nii.gz (float32)
   std::string tta = "none";    // "none", "flip", "flip-rot"
   int batch = 8;               // slices a batch, >= 1

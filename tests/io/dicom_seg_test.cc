@@ -132,6 +132,7 @@ TEST(DicomSeg, CodesColoursAndReferences) {
   const auto files = WriteSeries(folder / "series", spec);
   SegWriteOptions options;
   options.segments = Named();
+  options.keep_patient = true;
   WriteDicomSeg(LopsidedLabels(GridOf(spec)), test::SourceOfFiles(files), folder / "seg.dcm",
                 options);
   EXPECT_TRUE(IsDicomSeg(folder / "seg.dcm"));
@@ -239,6 +240,7 @@ TEST(DicomSeg, LabelsInUtf8BesideAPatientInLatin1) {
   SegWriteOptions options;
   options.segments = Named();
   options.segments[2].segment.label = "Lebergef\xC3\xA4\xC3\x9F";
+  options.keep_patient = true;
   WriteDicomSeg(LopsidedLabels(GridOf(spec)), test::SourceOfFiles(files), folder / "seg.dcm",
                 options);
   EXPECT_EQ(ReadDicomSeg(folder / "seg.dcm").segments[2].label, "Lebergef\xC3\xA4\xC3\x9F");

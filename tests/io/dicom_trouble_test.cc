@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+// What hospitals send: one SeriesInstanceUID over several volumes, private b-values, scales that
+// are not the rescale slope, slices without their place, trees of several patients.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "io/dicom.h"
+#include "io/volume_io.h"
+#include "tests/io/dicom_builder.h"
+#include "tests/io/io_test_util.h"
+#include "tests/support/test_support.h"
+
+namespace avocet::io {
+namespace {
+
+namespace fs = std::filesystem;
+using test::DicomBuilder;
+using test::ExpectError;
+
+DicomTree Scan(const fs::path& path) {
+  SilentProgress progress;
+  return ScanDicom(path, progress);
+}
+
+bool HasNote(const std::vector<std::string>& notes, const std::string& part) {
+  for (const auto& note : notes) {
+    if (note.find(part) != std::string::npos) return true;
+  }
+  return false;
+}
+
+fs::path Folder(const std::string& name) {
+  const fs::path folder = test::TemporaryFolder() / name;
+  fs::create_directories(folder);
+  return folder;
+}
+
+std::string Float(float value) {
+  return std::string(reinterpret_cast<const char*>(&value), sizeof value);
+}
+std::string Doubles(const std::vector<double>& values) {
+  return std::string(reinterpret_cast<const char*>(values.data()), values.size() * 8);
+}
+
+TEST(DicomTrouble, ThreePlanesOfOneSeriesAreThreeVolumes) {
+  const fs::path folder = Folder("planes");
+  const char* orientations[] = {"1\\0\\0\\0\\1\\0", "0\\1\\0\\0\\0\\-1", "1\\0\\0\\0\\0\\-1"};
+  for (int plane = 0; plane < 3; ++plane) {
+    for (int k = 0; k < 3; ++k) {
+      std::array<double, 3> position{0, 0, 0};
+      position[plane == 0 ? 2 : plane == 1 ? 0 : 1] = 10.0 * k;
+      DicomBuilder slice(4, 3, position, static_cast<int16_t>(10 * plane + k));
+      slice.Text(0x00200037, "DS", orientations[plane]);
+      slice.Write(folder / (std::to_string(k) + std::to_string(plane)));
+    }
+  }
+  const DicomTree tree = Scan(folder);
+  ASSERT_EQ(tree.AllSeries().size(), 3U);
+  const char* names[] = {"axial", "sagittal", "coronal"};
+  const char* letters[] = {"LPS", "PIR", "LIA"};
+  SilentProgress progress;
+  for (size_t i = 0; i < 3; ++i) {
+    const DicomSeries& series = *tree.AllSeries()[i];
+    EXPECT_EQ(series.problem, "");
+    EXPECT_EQ(series.files, 3);
+    const Volume volume = ReadDicomSeries(series, {}, progress);
+    const auto at = std::find(std::begin(names), std::end(names), series.split);
+    ASSERT_NE(at, std::end(names)) << series.split;
+    EXPECT_EQ(volume.geometry.OrientationLetters().substr(0, 2),
+              std::string(letters[at - names]).substr(0, 2));
+    EXPECT_EQ(volume.As<int16_t>()[0] / 10, at - names);
+  }
+  ExpectError([&] { ReadVolume(folder); }, {"3 series", "--series", "sagittal"});
+}
+
+TEST(DicomTrouble, PlacesInTwoFramesOfReferenceAreNotComparable) {
+  const fs::path folder = Folder("frames");
+  for (int k = 0; k < 4; ++k) {
+    DicomBuilder slice(4, 3, {0, 0, 2.0 * k});
+    slice.Text(0x00200052, "UI", k < 2 ? "1.2.3.77" : "1.2.3.78");
+    slice.Write(folder / std::to_string(k));
+  }
+  const DicomTree tree = Scan(folder);
+  ASSERT_EQ(tree.AllSeries().size(), 2U);
+  EXPECT_EQ(tree.AllSeries()[0]->split, "frame of reference 1");
+  EXPECT_EQ(tree.AllSeries()[1]->files, 2);
+}
+
+// b-values where Siemens, GE and Philips keep them, and where the standard does.
+TEST(DicomTrouble, DiffusionVolumesAreToldApart) {
+  const double b_values[] = {0, 500, 500, 1000};
+  const double directions[][3] = {{0, 0, 0}, {1, 0, 0}, {0, 1, 0}, {1, 0, 0}};
+  const char* expected[] = {"b-value 0", "b-value 500 along 0, 1, 0", "b-value 500 along 1, 0, 0",
+                            "b-value 1000 along 1, 0, 0"};
+  for (const std::string maker : {"standard", "siemens", "ge", "philips"}) {
+    SCOPED_TRACE(maker);
+    const fs::path folder = Folder(maker);
+    for (int v = 0; v < 4; ++v) {
+      for (int k = 0; k < 3; ++k) {
+        DicomBuilder slice(4, 3, {0, 0, 2.0 * k}, static_cast<int16_t>(v));
+        const std::string b = std::to_string(static_cast<int>(b_values[v]));
+        const std::vector<double> g(directions[v], directions[v] + 3);
+        if (maker == "standard") {
+          slice.Raw(0x00189087, "FD", Doubles({b_values[v]}));
+          slice.Raw(0x00189089, "FD", Doubles(g));
+        } else if (maker == "siemens") {
+          slice.Text(0x00190010, "LO", "SIEMENS MR HEADER");
+          slice.Text(0x0019100c, "IS", b);
+          if (v > 0) slice.Raw(0x0019100e, "FD", Doubles(g));
+        } else if (maker == "ge") {
+          slice.Text(0x00430010, "LO", "GEMS_PARM_01");
+          slice.Text(0x00431039, "IS", "100000" + std::string(4 - b.size(), '0') + b + "\\8\\0\\0");
+          slice.Text(0x00190011, "LO", "GEMS_ACQU_01");
+          for (uint32_t i = 0; i < 3; ++i) {
+            slice.Text(0x001911bb + i, "DS", std::to_string(g[i]));
+          }
+        } else {
+          slice.Text(0x20010010, "LO", "Philips Imaging DD 001");
+          slice.Raw(0x20011003, "FL", Float(static_cast<float>(b_values[v])));
+          slice.Text(0x20050010, "LO", "Philips MR Imaging DD 001");
+          for (uint32_t i = 0; i < 3; ++i) {
+            slice.Raw(0x200510b0 + i, "FL", Float(static_cast<float>(g[i])));
+          }
+        }
+        slice.Write(folder / (std::to_string(v) + std::to_string(k)));
+      }
+    }
+    const DicomTree tree = Scan(folder);
+    ASSERT_EQ(tree.AllSeries().size(), 4U);
+    for (size_t v = 0; v < 4; ++v) EXPECT_EQ(tree.AllSeries()[v]->split, expected[v]);
+  }
+}
+
+TEST(DicomTrouble, ScalesThatAreNotAppliedAreNamed) {
+  const fs::path folder = Folder("scales");
+  DicomBuilder philips(4, 3, {0, 0, 0});
+  philips.Text(0x20050010, "LO", "Philips MR Imaging DD 001");
+  philips.Raw(0x2005100e, "FL", Float(0.25F));
+  philips.Write(folder / "philips");
+  EXPECT_TRUE(HasNote(ReadVolume(folder / "philips").notes, "private scale slope of 0.25"));
+  DicomBuilder mapped(4, 3, {0, 0, 0});
+  mapped.Raw(0x00409096, "SQ",
+             DicomBuilder::Item(DicomBuilder::Element(0x00409224, {"FD", Doubles({0})}) +
+                                DicomBuilder::Element(0x00409225, {"FD", Doubles({0.01})})));
+  mapped.Write(folder / "mapped");
+  EXPECT_TRUE(HasNote(ReadVolume(folder / "mapped").notes, "mapping is given (slope 0.01"));
+  DicomBuilder lut(4, 3, {0, 0, 0});
+  lut.Raw(0x00283000, "SQ", DicomBuilder::Item(""));
+  lut.Write(folder / "lut");
+  EXPECT_TRUE(HasNote(ReadVolume(folder / "lut").notes, "Modality LUT"));
+}
+
+TEST(DicomTrouble, ASliceWithoutItsPlaceIsNamed) {
+  const fs::path folder = Folder("lost");
+  for (int k = 0; k < 5; ++k) {
+    DicomBuilder slice(4, 3, {0, 0, 2.0 * k});
+    if (k == 4) slice.Erase(0x00200032);
+    slice.Write(folder / ("f" + std::to_string(k)));
+  }
+  const DicomTree tree = Scan(folder);
+  ASSERT_EQ(tree.AllSeries().size(), 2U);
+  EXPECT_TRUE(HasNote(tree.AllSeries()[0]->notes, "'f4' has the same series"));
+  ExpectError([&] { ReadVolume(folder); }, {"2 series"});
+  EXPECT_EQ(ReadVolume(folder, {"1", false, nullptr}).geometry.size[2], 4);
+}
+
+TEST(DicomTrouble, PaddingThatDiffersIsStated) {
+  const fs::path folder = Folder("padding");
+  for (int k = 0; k < 2; ++k) {
+    DicomBuilder slice(4, 3, {0, 0, 2.0 * k});
+    const int16_t padding = k == 0 ? -2000 : -2048;
+    slice.Raw(0x00280120, "SS", std::string(reinterpret_cast<const char*>(&padding), 2));
+    slice.Write(folder / std::to_string(k));
+  }
+  EXPECT_TRUE(HasNote(ReadVolume(folder).notes, "PixelPaddingValue -2000, in other slices -2048"));
+}
+
+TEST(DicomTrouble, AMixedTreeKeepsPatientsAndStudiesApart) {
+  const fs::path folder = Folder("tree");
+  for (int patient = 0; patient < 2; ++patient) {
+    for (int study = 0; study < 2; ++study) {
+      for (int k = 0; k < 3; ++k) {
+        DicomBuilder slice(4, 3, {0, 0, 2.0 * k});
+        slice.Text(0x00100020, "LO", "P" + std::to_string(patient));
+        slice.Text(0x0020000d, "UI", "1.2.3.50" + std::to_string(study));
+        // The series' UID was copied from one study to the other.
+        slice.Write(folder / (std::to_string(patient) + std::to_string(study) + std::to_string(k)));
+      }
+    }
+  }
+  test::Spill(folder / "README.txt", "no DICOM");
+  const DicomTree tree = Scan(folder);
+  ASSERT_EQ(tree.patients.size(), 2U);
+  EXPECT_EQ(tree.patients[1].studies.size(), 2U);
+  ASSERT_EQ(tree.AllSeries().size(), 4U);
+  EXPECT_EQ(tree.AllSeries()[3]->size[2], 3);
+  EXPECT_EQ(tree.other_files, 1);
+  ExpectError([&] { ReadVolume(folder, {"1.2.3.9", false, nullptr}); }, {"4 volumes", "number"});
+}
+
+TEST(DicomTrouble, TheHeaderIsStatedWithoutThePatient) {
+  const fs::path folder = Folder("header");
+  DicomBuilder slice(4, 3, {1, 2, 3});
+  slice.Text(0x00180060, "DS", "120");
+  slice.Text(0x00080080, "LO", "Secret Hospital");
+  slice.Text(0x00100030, "DA", "19440606");
+  slice.Write(folder / "x");
+  const Volume volume = ReadVolume(folder / "x");
+  const auto fields = volume.source->Fields();
+  const auto value = [&](const std::string& name) {
+    for (const auto& field : fields) {
+      if (field.first == name) return field.second;
+    }
+    return std::string("?");
+  };
+  EXPECT_EQ(value("TransferSyntaxUID"), "1.2.840.10008.1.2.1 (explicit VR little endian)");
+  EXPECT_EQ(value("KVP"), "120");
+  EXPECT_EQ(value("Rows"), "3");
+  EXPECT_EQ(value("PixelSpacing"), "0.75\\0.5");
+  EXPECT_EQ(value("ImagePositionPatient"), "1\\2\\3");
+  for (const auto& field : fields) {
+    for (const char* secret : {"ecret", "SECRET", "19440606"}) {
+      EXPECT_EQ(field.second.find(secret), std::string::npos) << field.first;
+    }
+  }
+}
+
+class CancelAt final : public Progress {
+ public:
+  explicit CancelAt(int calls) : left_(calls) {}
+  bool Update(double, std::string_view) override {
+    ++calls;
+    return --left_ > 0;
+  }
+  void Warn(std::string_view) override {}
+  int calls = 0;
+
+ private:
+  int left_;
+};
+
+TEST(DicomTrouble, ScanningIsCancelledAndPolledOften) {
+  const fs::path folder = Folder("many");
+  DicomBuilder(4, 3, {0, 0, 0}).Write(folder / "0");
+  for (int i = 1; i < 2000; ++i) fs::create_hard_link(folder / "0", folder / std::to_string(i));
+  for (const int call : {1, 3, 20}) {  // while files are looked for, and while they are read
+    CancelAt progress(call);
+    EXPECT_THROW(ScanDicom(folder, progress), Cancelled);
+    EXPECT_EQ(progress.calls, call);
+  }
+  CancelAt never(1 << 30);
+  const DicomTree tree = ScanDicom(folder, never);
+  EXPECT_EQ(tree.AllSeries().size(), 1U);
+  EXPECT_TRUE(HasNote(tree.AllSeries()[0]->notes, "1998 further files"));
+  EXPECT_GT(never.calls, 200);
+}
+
+}  // namespace
+}  // namespace avocet::io
