@@ -320,7 +320,8 @@ std::string NotAnImage(const std::string& sop_class, const std::string& modality
   if (sop_class.rfind("1.2.840.10008.5.1.4.1.1.66.", 0) == 0 || modality == "SEG") {
     return "it is a segmentation or registration object, not an image series";
   }
-  if (modality == "RTSTRUCT") return "it holds contours (RTSTRUCT), not an image";
+  if (modality == "RTSTRUCT")
+    return "it holds contours (RTSTRUCT), not an image; 'avocet export' fills them on their images";
   if (modality == "RTPLAN") return "it holds a radiotherapy plan, not an image";
   if (modality == "SR" || modality == "KO" || modality == "PR") {
     return "it is a document or presentation, not an image";

@@ -8,6 +8,7 @@
 #include "app/base/error.h"
 #include "app/core/inputs.h"
 #include "io/format.h"
+#include "io/format_list.h"
 #include "io/nifti.h"
 #include "io/volume_io.h"
 
@@ -23,6 +24,12 @@ std::string ConvertOptions::Check() const {
            io::WritableExtensions();
   }
   if (!format->CanWrite()) {
+    if (format == &io::DicomFormat()) {
+      return "'" + output.string() +
+             "' would be DICOM: an image is not written as such, and a mask " +
+             "becomes a DICOM SEG with 'avocet export'; other names end in " +
+             io::WritableExtensions();
+    }
     return std::string("Avocet reads ") + format->Name() + " files but does not write them; '" +
            output.string() + "' must end in " + io::WritableExtensions();
   }
