@@ -87,7 +87,10 @@ CodedSize ReadCodedSize(const std::string& packed) {
 
 std::string Wrong(const Instance& instance, const CodedSize& size) {
   const PixelFormat& f = instance.format;
-  if (!size.known) return "its compressed pixel data are no JPEG, JPEG-LS or JPEG 2000 picture";
+  if (!size.known) {
+    return "its compressed pixel data are no JPEG, JPEG-LS or JPEG 2000 picture (transfer syntax " +
+           instance.transfer_syntax.substr(0, 64) + ")";
+  }
   if (size.rows != static_cast<uint64_t>(f.rows) ||
       size.columns != static_cast<uint64_t>(f.columns) ||
       size.components != static_cast<uint64_t>(f.samples)) {

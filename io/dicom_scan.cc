@@ -120,6 +120,9 @@ DicomSeries MakeSeries(const std::shared_ptr<const DicomPlan>& plan) {
   series.modality = first.modality;
   series.description = WithoutPatient(first.series_description, first);
   series.number = first.series_number;
+  for (const auto& frame : plan->frames) {
+    if (series.number < 0) series.number = frame.instance->series_number;
+  }
   series.first_file = first.path;
   std::vector<const Instance*> files;
   for (const auto& frame : plan->frames) files.push_back(frame.instance.get());
@@ -136,28 +139,55 @@ DicomSeries MakeSeries(const std::shared_ptr<const DicomPlan>& plan) {
 }
 
 DicomTree MakeTree(std::vector<InstancePtr> instances, Progress& progress) {
-  // Patients, studies and series in a stable order.
-  const auto key = [](const Instance& i) {
-    return std::tie(i.patient_id, i.patient_name, i.study_date, i.study_uid, i.series_number,
-                    i.series_uid);
+  // Patients, studies and series in a stable order. UIDs say what belongs together; dates and
+  // numbers, which some slices lack, only order them.
+  using StudyKey = std::tuple<std::string, std::string, std::string>;
+  using SeriesKey = std::tuple<std::string, std::string, std::string, std::string>;
+  std::map<StudyKey, std::string> date_of;
+  std::map<SeriesKey, int64_t> number_of;
+  const auto study_key = [](const Instance& i) {
+    return StudyKey(i.patient_id, i.patient_name, i.study_uid);
   };
-  std::stable_sort(instances.begin(), instances.end(),
-                   [&](const auto& a, const auto& b) { return key(*a) < key(*b); });
+  const auto series_key = [](const Instance& i) {
+    return SeriesKey(i.patient_id, i.patient_name, i.study_uid, i.series_uid);
+  };
+  for (const InstancePtr& i : instances) {
+    std::string& date = date_of[study_key(*i)];
+    if (date.empty() || (!i->study_date.empty() && i->study_date < date)) date = i->study_date;
+    int64_t& number = number_of.emplace(series_key(*i), -1).first->second;
+    if (number < 0 || (i->series_number >= 0 && i->series_number < number)) {
+      number = i->series_number;
+    }
+  }
+  const auto key = [&](const Instance& i) {
+    return std::make_tuple(i.patient_id, i.patient_name, date_of.at(study_key(i)), i.study_uid,
+                           number_of.at(series_key(i)), i.series_uid);
+  };
+  using Key = decltype(key(*instances[0]));
+  std::vector<std::pair<Key, InstancePtr>> sorted;
+  for (InstancePtr& i : instances) {
+    Key k = key(*i);
+    sorted.emplace_back(std::move(k), std::move(i));
+  }
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (size_t i = 0; i < sorted.size(); ++i) instances[i] = std::move(sorted[i].second);
   DicomTree tree;
   for (size_t begin = 0; begin < instances.size();) {
     UpdateOrThrow(progress, 1, "sorting series");
     const Instance& first = *instances[begin];
     size_t end = begin;
-    while (end < instances.size() && key(*instances[end]) == key(first)) ++end;
+    while (end < instances.size() && sorted[end].first == sorted[begin].first) ++end;
     if (tree.patients.empty() || tree.patients.back().id != first.patient_id ||
         tree.patients.back().name != first.patient_name) {
       tree.patients.push_back({first.patient_name, first.patient_id, {}});
     }
     auto& studies = tree.patients.back().studies;
-    if (studies.empty() || studies.back().uid != first.study_uid ||
-        studies.back().date != first.study_date) {
-      studies.push_back(
-          {first.study_uid, first.study_date, WithoutPatient(first.study_description, first), {}});
+    if (studies.empty() || studies.back().uid != first.study_uid) {
+      studies.push_back({first.study_uid,
+                         date_of.at(study_key(first)),
+                         WithoutPatient(first.study_description, first),
+                         {}});
     }
     const std::vector<InstancePtr> images(instances.begin() + static_cast<ptrdiff_t>(begin),
                                           instances.begin() + static_cast<ptrdiff_t>(end));

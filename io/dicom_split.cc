@@ -276,6 +276,21 @@ std::vector<std::shared_ptr<const DicomPlan>> PlanSeries(
     MakeGrid(*pictures[i]);
     plans.push_back(pictures[i]);
   }
+  // A file of the series that cannot be read may be a slice of the volume.
+  for (const auto& [problem, plan] : problems) {
+    if (plans.empty() || plan->frames[0].instance->pixels.kind == PixelLocation::Kind::kNone ||
+        plan->frames[0].instance->modality == "SEG") {
+      continue;
+    }
+    auto first = std::make_shared<DicomPlan>(*plans[0]);
+    first->notes.push_back(
+        "'" + plan->frames[0].instance->path.filename().string() + "'" +
+        (plan->frames.size() > 1
+             ? " and " + std::to_string(plan->frames.size() - 1) + " further files"
+             : std::string()) +
+        " of the same series cannot be read (" + problem + "): slices may be missing here");
+    plans[0] = std::move(first);
+  }
   if (!copies.empty() && !plans.empty()) {
     auto first = std::make_shared<DicomPlan>(*plans[0]);
     first->notes.insert(first->notes.end(), copies.begin(), copies.end());

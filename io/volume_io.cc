@@ -88,7 +88,13 @@ Volume ReadVolume(const fs::path& path, const ReadOptions& options) {
     PartOf scanning(progress, 0, 0.4), reading(progress, 0.4, 1);
     const DicomTree tree = ScanDicom(path, scanning);
     const DicomSeries& series = ChooseSeries(tree, options.series, path.string());
-    return ReadDicomSeries(series, {options.regularise}, reading);
+    Volume volume = ReadDicomSeries(series, {options.regularise}, reading);
+    if (!tree.skipped.empty()) {
+      volume.notes.push_back(std::to_string(tree.skipped.size()) +
+                             " DICOM files beside it could not be read, and slices may be "
+                             "missing; 'avocet info' names them");
+    }
+    return volume;
   }
   if (!options.AreDefault()) {
     throw IoError("'" + path.string() + "' is not DICOM: --series and --regularise do not apply");

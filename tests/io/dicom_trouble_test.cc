@@ -165,6 +165,36 @@ TEST(DicomTrouble, ASliceWithoutItsPlaceIsNamed) {
   EXPECT_EQ(ReadVolume(folder, {"1", false, nullptr}).geometry.size[2], 4);
 }
 
+TEST(DicomTrouble, AFileThatIsCutShortIsMissed) {
+  const fs::path folder = Folder("cut");
+  for (int k = 0; k < 5; ++k) {
+    DicomBuilder slice(4, 3, {0, 0, 2.0 * k});
+    slice.Write(folder / ("f" + std::to_string(k)));
+  }
+  fs::resize_file(folder / "f4", fs::file_size(folder / "f4") - 6);
+  EXPECT_TRUE(HasNote(ReadVolume(folder).notes, "'f4' of the same series cannot be read"));
+  fs::resize_file(folder / "f4", 300);
+  EXPECT_TRUE(HasNote(ReadVolume(folder, {"1", false, nullptr}).notes,
+                      "1 DICOM files beside it could not be read"));
+}
+
+TEST(DicomTrouble, UidsAloneSayWhatBelongsTogether) {
+  const fs::path folder = Folder("numbers");
+  for (int k = 0; k < 5; ++k) {
+    DicomBuilder slice(4, 3, {0, 0, 2.0 * k});
+    if (k != 2) {
+      slice.Text(0x00200011, "IS", "7");
+      slice.Text(0x00080020, "DA", k == 3 ? "20200102" : "20200101");  // past midnight
+    }
+    slice.Write(folder / std::to_string(k));
+  }
+  const DicomTree tree = Scan(folder);
+  ASSERT_EQ(tree.AllSeries().size(), 1U);
+  EXPECT_EQ(tree.AllSeries()[0]->size[2], 5);
+  EXPECT_EQ(tree.AllSeries()[0]->number, 7);
+  EXPECT_EQ(tree.patients[0].studies[0].date, "20200101");
+}
+
 TEST(DicomTrouble, PaddingThatDiffersIsStated) {
   const fs::path folder = Folder("padding");
   for (int k = 0; k < 2; ++k) {
