@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
 #include <numeric>
 
 #include "io/dicom_seg.h"
@@ -198,6 +200,74 @@ TEST(DicomPlaces, LabelMaps) {
     const SegReadResult read = ReadDicomSeg(path);
     EXPECT_EQ(read.segments.back().label, "Skin");
     EXPECT_EQ(read.segments.back().number, third);
+  }
+}
+
+// AVOCET_TEST_PYTHON names a Python that has highdicom.
+TEST(DicomPlaces, HighdicomReadsTheSameMask) {
+  const char* python = std::getenv("AVOCET_TEST_PYTHON");
+  if (!python) GTEST_SKIP() << "AVOCET_TEST_PYTHON is not set";
+  std::vector<test::SeriesSpec> specs;
+  for (const size_t n : {0, 5, 21, 40}) specs.push_back(test::AllOrientations(0.3)[n]);
+  for (size_t n = 0; n < specs.size(); ++n) {
+    const fs::path folder = TemporaryFolder() / std::to_string(n);
+    const SourceSeries source = test::SourceOfFiles(test::WriteSeries(folder / "series", specs[n]));
+    const Volume mask = test::LopsidedLabels(test::GridOf(specs[n]));
+    SegWriteOptions options;
+    options.omit_empty_frames = n % 2 == 1;
+    WriteDicomSeg(mask, source, folder / "seg.dcm", options);
+    const std::string script = test::TestData("../io/highdicom_judge.py").string();
+    const std::string command = std::string(python) + " '" + script + "' '" +
+                                (folder / "seg.dcm").string() + "' > '" +
+                                (folder / "judged").string() + "'";
+    ASSERT_EQ(std::system(command.c_str()), 0);
+    std::ifstream in(folder / "judged");
+    const int labels[] = {1, 2, 5};
+    const auto values = mask.ToLabels("mask");
+    int segments = 0, number = 0;
+    int64_t voxels = 0;
+    test::Vec3 centroid;
+    std::string label;
+    while (in >> number >> voxels >> centroid[0] >> centroid[1] >> centroid[2] >> label) {
+      const int value = labels[segments++];
+      EXPECT_EQ(number, segments);
+      EXPECT_EQ(voxels, std::count(values.begin(), values.end(), value));
+      EXPECT_LT(test::Distance(centroid, test::CentroidOf(mask, value)), 1e-4);
+      EXPECT_EQ(label, "Segment_" + std::to_string(value));
+    }
+    EXPECT_EQ(segments, 3);
+  }
+}
+
+// dciodvfy on the odd ones: uneven, tilted, from a multi-frame file, from a mosaic.
+TEST(DicomPlaces, OddSourcesPassDciodvfy) {
+  if (std::system("command -v dciodvfy >/dev/null 2>&1") != 0) GTEST_SKIP() << "no dciodvfy";
+  const fs::path folder = TemporaryFolder();
+  const fs::path shared = test::SharedData("data/dicom");
+  SilentProgress progress;
+  std::vector<SourceSeries> sources{
+      Uneven(folder / "uneven", {0, 2, 4, 7, 9}), Uneven(folder / "tilted", {0, 2, 4, 6}, 1.0),
+      ReadSourceSeries(test::TestData("dicom/multiframe.dcm"), "", progress)};
+  if (!shared.empty()) {
+    for (const char* name : {"transfer_syntaxes/1.dcm", "enhanced/siemens_xa10_enhanced_6_1.dcm",
+                             "enhanced/pydicom_eCT_Supplemental.dcm", "seg/dcmqi/ct-3slice"}) {
+      sources.push_back(ReadSourceSeries(shared / name, "", progress));
+    }
+  }
+  for (size_t n = 0; n < sources.size(); ++n) {
+    Volume mask = Volume::Zeros(sources[n].geometry, VoxelType::kUInt8);
+    mask.As<uint8_t>()[3] = 1;
+    for (const bool keep : {false, true}) {
+      SegWriteOptions options;
+      options.keep_patient = keep;
+      const fs::path seg = folder / "seg.dcm", log = folder / "log";
+      WriteDicomSeg(mask, sources[n], seg, options);
+      const std::string command = "dciodvfy '" + seg.string() + "' >'" + log.string() + "' 2>&1";
+      [[maybe_unused]] const int ignored = std::system(command.c_str());
+      const std::string text = test::Slurp(log);
+      EXPECT_NE(text.find("Segmentation"), std::string::npos);
+      EXPECT_EQ(text.find("Error"), std::string::npos) << sources[n].slices[0].path << text;
+    }
   }
 }
 
