@@ -45,11 +45,41 @@ std::vector<fs::path> FilesBelow(const fs::path& folder, Progress& progress) {
   return files;
 }
 
+std::string Lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+// Finds the entries of folders by the names of a DICOMDIR, which has capitals only, where copies of
+// a disc often have small letters or a version ("im0001;1"). Each folder is listed once.
+class EntryFinder {
+ public:
+  fs::path Find(const fs::path& folder, const std::string& name) {
+    std::error_code error;
+    if (fs::exists(folder / name, error)) return folder / name;
+    const auto [listed, is_new] = entries_.emplace(folder, std::map<std::string, fs::path>());
+    if (is_new) {
+      for (const auto& entry : fs::directory_iterator(folder, error)) {
+        std::string found = Lower(entry.path().filename().string());
+        found = found.substr(0, found.rfind(';'));
+        if (!found.empty() && found.back() == '.') found.pop_back();
+        listed->second.emplace(found, entry.path());
+      }
+    }
+    const auto match = listed->second.find(Lower(name));
+    return match == listed->second.end() ? folder / name : match->second;
+  }
+
+ private:
+  std::map<fs::path, std::map<std::string, fs::path>> entries_;
+};
+
 // The files that a DICOMDIR names (PS3.3 F.3). Names are components joined by backslashes, below
 // the folder of the DICOMDIR; others are refused.
 std::vector<fs::path> FilesOfDirectory(const dicom::ParsedFile& file, const fs::path& path,
                                        std::vector<std::string>& skipped) {
   std::vector<fs::path> files;
+  EntryFinder finder;
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   std::error_code ignored;
   const fs::path root = fs::weakly_canonical(folder, ignored);
@@ -60,7 +90,7 @@ std::vector<fs::path> FilesOfDirectory(const dicom::ParsedFile& file, const fs::
     bool inside = true;
     for (const std::string& part : parts) {
       inside &= !part.empty() && part != "." && part != ".." && part.find('/') == part.npos;
-      target /= part;
+      if (inside) target = finder.Find(target, part);
     }
     if (inside) {  // nor through a symbolic link
       const fs::path real = fs::weakly_canonical(target, ignored);
@@ -87,11 +117,6 @@ struct Scanned {
   std::string error;
   bool other = false;
 };
-
-std::string Lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
 
 // Descriptions are free text; one that repeats the patient's name or number is not shown.
 std::string WithoutPatient(const std::string& text, const Instance& instance) {

@@ -178,6 +178,24 @@ TEST(DicomTrouble, AFileThatIsCutShortIsMissed) {
                       "1 DICOM files beside it could not be read"));
 }
 
+TEST(DicomTrouble, ADicomdirFindsFilesWhateverTheirCase) {
+  const fs::path disk = Folder("disk");
+  fs::create_directories(disk / "im");
+  DicomBuilder(4, 3, {0, 0, 0}).Write(disk / "im/f1");
+  DicomBuilder(4, 3, {0, 0, 2}).Write(disk / "im/F2;1");
+  std::string records;
+  for (const char* name : {"IM\\F1 ", "IM\\F2 "}) {
+    records += DicomBuilder::Item(DicomBuilder::Element(0x00041500, {"CS", name}));
+  }
+  test::Spill(
+      disk / "dicomdir",
+      std::string(128, '\0') + "DICM" +
+          DicomBuilder::Element(0x00020002, {"UI", "1.2.840.10008.1.3.10"}) +
+          DicomBuilder::Element(0x00020010, {"UI", std::string("1.2.840.10008.1.2.1\0", 20)}) +
+          DicomBuilder::Element(0x00041220, {"SQ", records}));
+  EXPECT_EQ(ReadVolume(disk / "dicomdir").geometry.size[2], 2);
+}
+
 TEST(DicomTrouble, UidsAloneSayWhatBelongsTogether) {
   const fs::path folder = Folder("numbers");
   for (int k = 0; k < 5; ++k) {
