@@ -160,6 +160,18 @@ io::Volume OnlyVolume(MaskFile mask, const fs::path& path) {
   return std::move(mask.volumes[0]);
 }
 
+// Numbers of segments need not be the values of the label map that they were made from.
+std::string MeaningOfValues(const MaskFile& mask, const fs::path& path) {
+  std::string text = "the values of '" + path.filename().string() + "' are the numbers of its " +
+                     "segments or ROIs: ";
+  size_t n = 0;
+  for (const auto& [value, name] : mask.names) {
+    if (n == 12) return text + ", ...";
+    text += (n++ ? ", " : "") + std::to_string(value) + " " + name;
+  }
+  return text;
+}
+
 // Scores one case for the labels that occur in it (and those wanted).
 class CaseScorer {
  public:
@@ -224,7 +236,7 @@ class CaseScorer {
 
  private:
   // A DICOM SEG or RTSTRUCT lies on the grid of the other file, or on that of --source-series.
-  void ReadPair(const EvaluatedCase& item, io::Volume& prediction, io::Volume& reference) const {
+  void ReadPair(EvaluatedCase& item, io::Volume& prediction, io::Volume& reference) const {
     const bool mask_p = IsDicomMask(item.prediction), mask_r = IsDicomMask(item.reference);
     MaskGrid grid;
     io::SourceSeries series;
@@ -235,7 +247,10 @@ class CaseScorer {
       grid.series = &series;
     }
     const auto read = [&](const fs::path& path, bool is_mask) {
-      return is_mask ? OnlyVolume(ReadMaskFile(path, grid), path) : io::ReadVolume(path);
+      if (!is_mask) return io::ReadVolume(path);
+      MaskFile mask = ReadMaskFile(path, grid);
+      if (!mask.names.empty()) item.notes.push_back(MeaningOfValues(mask, path));
+      return OnlyVolume(std::move(mask), path);
     };
     // First the one that has voxels of its own.
     if (mask_r && (!mask_p || io::IsRtStruct(item.reference))) {
@@ -262,6 +277,7 @@ void ScoreSet(const CaseScorer& scorer, const std::string& what, EvaluatedSet& s
                   what + " " + item.name);
     try {
       scorer.Run(item);
+      for (const std::string& note : item.notes) progress.Warn(item.name + ": " + note);
     } catch (const Cancelled&) {
       throw;
     } catch (const Error& error) {

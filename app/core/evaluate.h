@@ -46,7 +46,8 @@ struct EvaluateOptions {
 struct EvaluatedCase {
   std::string name;
   std::filesystem::path prediction, reference;
-  std::string error;  // "" when it was scored
+  std::string error;               // "" when it was scored
+  std::vector<std::string> notes;  // what the user should know: what values of DICOM masks mean
   std::array<int64_t, 3> size{0, 0, 0};
   std::array<double, 3> spacing_mm{1, 1, 1};
   int dims = 3;
