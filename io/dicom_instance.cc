@@ -455,6 +455,9 @@ std::shared_ptr<const Instance> InterpretFile(const ParsedFile& file,
     UnpackMosaic(data, it);
   }
   NoteOtherScales(data, it);
+  if (data.Text(0x00282110) == "01") {
+    it.notes.push_back("the image was compressed with loss: values differ from those measured");
+  }
   if (it.format.photometric == "MONOCHROME1") {
     it.notes.push_back("MONOCHROME1: low values are shown bright; values are kept as stored");
   }

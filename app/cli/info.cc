@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -107,7 +108,10 @@ void Print(const core::InfoItem& item, bool header, bool show_patient) {
     return;
   }
   if (!item.has_info) {
-    std::printf("  --series N (or UID) describes one of them\n");
+    const auto all = item.dicom->AllSeries();
+    if (std::any_of(all.begin(), all.end(), [](const auto* one) { return one->problem.empty(); })) {
+      std::printf("  --series N (or UID) describes one of them\n");
+    }
     return;
   }
   Row("format", info.format + (info.big_endian ? ", big endian" : ""));

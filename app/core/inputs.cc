@@ -17,6 +17,10 @@ bool IsFolder(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
+bool IsDirectory(const fs::path& path) {
+  return io::SopClassOf(path) == "1.2.840.10008.1.3.10";  // a DICOMDIR
+}
+
 // "a/b/" -> "b"; "." -> the folder's own name.
 std::string FolderName(const fs::path& path) {
   std::error_code error;
@@ -45,7 +49,10 @@ class Expander {
           if (slices_done) continue;
           slices_done = true;
           if (slices.size() == 1) {
-            AddTree(input, io::StemOf(input), io::ScanDicom(input, progress_));
+            const std::string name =
+                IsDirectory(input) ? FolderName(input.has_parent_path() ? input.parent_path() : ".")
+                                   : io::StemOf(input);
+            AddTree(input, name, io::ScanDicom(input, progress_));
           } else {
             const fs::path folder = input.has_parent_path() ? input.parent_path() : fs::path(".");
             AddTree(input, FolderName(folder),
@@ -120,20 +127,22 @@ class Expander {
       }
     }
     for (const std::string& skipped : tree->skipped) progress_.Warn(skipped);
-    std::map<fs::path, int> series_of_file;
-    for (const io::DicomSeries* one : chosen) ++series_of_file[one->first_file];
+    // Files named one by one give their names, where these differ and a file is one series.
+    const bool folder = IsFolder(path) || IsDirectory(path);
+    std::map<std::string, int> used;
+    for (const io::DicomSeries* one : chosen) ++used[io::StemOf(one->first_file)];
     for (const io::DicomSeries* one : chosen) {
       JobInput item;
       item.tree = tree;
       item.series = one;
-      item.path = IsFolder(path) ? path : one->first_file;
+      item.path = folder ? path : one->first_file;
       const auto number = std::find(all.begin(), all.end(), one) - all.begin() + 1;
       const std::string suffix = "-series-" + std::to_string(number);
       if (chosen.size() == 1) {
         item.name = name;
-      } else if (!IsFolder(path) && one->files == 1) {  // a file of its own, or a part of one
-        item.name = io::StemOf(one->first_file) +
-                    (series_of_file[one->first_file] > 1 ? suffix : std::string());
+      } else if (!folder && one->files == 1) {
+        item.name = io::StemOf(one->first_file);
+        if (used[item.name] > 1) item.name += suffix;
       } else {
         item.name = name + suffix;
       }

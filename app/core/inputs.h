@@ -30,10 +30,10 @@ struct JobInput {
 //   DICOM files       named one by one (a wildcard) are looked at together: their series
 // `series` chooses among the DICOM series as io::ChooseSeries does. Without it a tree gives all its
 // readable series when `all_series`, else the one that it holds (or an error that lists them).
-// A DICOM series is called after the file or folder that it is alone in, else NAME-series-N, where
-// N is its number in `avocet info` of that folder.
-// With one input that cannot be read this throws IoError; with several, that input has its error.
-// Also throws Cancelled.
+// A DICOM series is called after the file or folder (of a DICOMDIR: its folder) that it is alone
+// in, else NAME-series-N, where N is its number in `avocet info` of that folder. With one input
+// that cannot be read this throws IoError; with several, that input has its error. Also throws
+// Cancelled.
 std::vector<JobInput> ExpandInputs(const std::vector<std::filesystem::path>& inputs,
                                    const std::string& series, bool regularise, bool all_series,
                                    Progress& progress);

@@ -187,6 +187,22 @@ TEST_F(DicomJobs, InputsAreExpanded) {
   found = ExpandInputs({folder_ / "x.nii", folder_ / "study", folder_ / "none"}, "", false, true,
                        progress_);
   ASSERT_EQ(found.size(), 4U);
+  // A DICOMDIR is called after its folder.
+  std::string records;
+  for (const char* name :
+       {"STUDY\\ONE\\I1", "STUDY\\ONE\\I2", "STUDY\\TWO\\I1", "STUDY\\TWO\\I2"}) {
+    records += DicomBuilder::Item(DicomBuilder::Element(0x00041500, {"CS", name}));
+  }
+  test::Spill(
+      folder_ / "DICOMDIR",
+      std::string(128, '\0') + "DICM" +
+          DicomBuilder::Element(0x00020002, {"UI", "1.2.840.10008.1.3.10"}) +
+          DicomBuilder::Element(0x00020010, {"UI", std::string("1.2.840.10008.1.2.1\0", 20)}) +
+          DicomBuilder::Element(0x00041220, {"SQ", records}));
+  const auto disc = ExpandInputs({folder_ / "DICOMDIR"}, "", false, true, progress_);
+  ASSERT_EQ(disc.size(), 2U);
+  EXPECT_EQ(disc[1].name, folder_.filename().string() + "-series-2");
+  EXPECT_EQ(disc[1].series->size[2], 2);
   EXPECT_EQ(found[0].name, "x");
   EXPECT_EQ(found[2].name, "study-series-2");
   EXPECT_EQ(found[3].name, "none");  // said when it is read
