@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "app/base/error.h"
 #include "io/dicom_plan.h"
 
 namespace avocet::io::dicom {
@@ -176,10 +177,31 @@ void SplitBySpace(Frames slices, const std::string& label,
   }
 }
 
-// True when both hold the same bytes as pixel data.
+// True when both show the same pixels in two transfer syntaxes: one image, exported twice.
+bool SameDecoded(const Instance& a, const Instance& b) {
+  if (a.format.rows != b.format.rows || a.format.columns != b.format.columns ||
+      !a.format.SameValues(b.format) || a.frame_count != b.frame_count) {
+    return false;
+  }
+  try {
+    const auto x = OpenStore(a.path, a.transfer_syntax), y = OpenStore(b.path, b.transfer_syntax);
+    std::vector<std::byte> p, q;
+    bool ignored = false;
+    for (int64_t frame = 0; frame < a.frame_count; ++frame) {
+      DecodeFrame(a, *x, static_cast<int>(frame), p, &ignored);
+      DecodeFrame(b, *y, static_cast<int>(frame), q, &ignored);
+      if (p != q) return false;
+    }
+  } catch (const IoError&) {
+    return false;  // what cannot be read is named when the series is
+  }
+  return true;
+}
+
+// True when both hold the same pixels.
 bool SamePixels(const Instance& a, const Instance& b) {
-  if (a.transfer_syntax != b.transfer_syntax || a.pixels.encapsulated != b.pixels.encapsulated ||
-      a.pixels.length != b.pixels.length ||
+  if (a.transfer_syntax != b.transfer_syntax) return SameDecoded(a, b);
+  if (a.pixels.encapsulated != b.pixels.encapsulated || a.pixels.length != b.pixels.length ||
       a.pixels.fragments.size() != b.pixels.fragments.size()) {
     return false;
   }

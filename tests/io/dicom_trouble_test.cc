@@ -165,6 +165,23 @@ TEST(DicomTrouble, ASliceWithoutItsPlaceIsNamed) {
   EXPECT_EQ(ReadVolume(folder, {"1", false, nullptr}).geometry.size[2], 4);
 }
 
+// The same image in three transfer syntaxes is one image; with other pixels it is not.
+TEST(DicomTrouble, AnImageExportedTwiceIsRecognised) {
+  const fs::path folder = Folder("twice");
+  for (const char* name : {"MR_small_implicit.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm",
+                           "MR_small_bigendian.dcm"}) {
+    fs::copy_file(test::TestData(std::string("dicom/") + name), folder / name);
+  }
+  const Volume volume = ReadVolume(folder);
+  EXPECT_EQ(volume.geometry.size, (std::array<int64_t, 3>{64, 64, 1}));
+  EXPECT_TRUE(HasNote(volume.notes, "is a copy of"));
+  EXPECT_TRUE(HasNote(volume.notes, "2 further files"));
+  std::string bytes = test::Slurp(folder / "MR_small_bigendian.dcm");
+  bytes[bytes.size() - 200] ^= 1;
+  test::Spill(folder / "MR_small_bigendian.dcm", bytes);
+  EXPECT_EQ(Scan(folder).AllSeries().size(), 2U);
+}
+
 TEST(DicomTrouble, AFileThatIsCutShortIsMissed) {
   const fs::path folder = Folder("cut");
   for (int k = 0; k < 5; ++k) {
