@@ -5,7 +5,9 @@
 #include <dcmtk/dcmdata/dctk.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -14,13 +16,13 @@
 #include <vector>
 
 #include "app/base/error.h"
+#include "io/dicom_dataset.h"
 
 namespace avocet::io {
 namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kMaxDepth = 64;
-constexpr uint64_t kMaxInflated = uint64_t{2} << 30;
 constexpr uint32_t kUndefined = 0xFFFFFFFF;
 
 // One open sequence or item.
@@ -31,7 +33,11 @@ struct Level {
 
 class Walker {
  public:
-  Walker(std::istream& in, const fs::path& path) : in_(in), path_(path) {}
+  Walker(std::istream& in, const fs::path& path) : in_(in), path_(path) {
+    in_.seekg(0, std::ios::end);
+    size_ = Position();
+    in_.seekg(0);
+  }
 
   void Walk();
 
@@ -41,15 +47,17 @@ class Walker {
   }
   uint64_t Position() { return static_cast<uint64_t>(in_.tellg()); }
   bool Skip(uint64_t size) {
-    if (size > uint64_t{1} << 40) return false;
+    if (size > size_ - std::min(size_, Position())) return false;
     return static_cast<bool>(in_.seekg(static_cast<long>(size), std::ios::cur));
   }
+  // PS3.5 6.2.2: content of unknown VR is little endian in every file.
+  bool Big() const { return big_ && (levels_.empty() || !levels_.back().implicit); }
   uint16_t Number16(const unsigned char* b) const {
-    return static_cast<uint16_t>(big_ ? b[0] << 8 | b[1] : b[1] << 8 | b[0]);
+    return static_cast<uint16_t>(Big() ? b[0] << 8 | b[1] : b[1] << 8 | b[0]);
   }
   uint32_t Number32(const unsigned char* b) const {
-    return big_ ? static_cast<uint32_t>(b[0]) << 24 | b[1] << 16 | b[2] << 8 | b[3]
-                : static_cast<uint32_t>(b[3]) << 24 | b[2] << 16 | b[1] << 8 | b[0];
+    return Big() ? static_cast<uint32_t>(b[0]) << 24 | b[1] << 16 | b[2] << 8 | b[3]
+                 : static_cast<uint32_t>(b[3]) << 24 | b[2] << 16 | b[1] << 8 | b[0];
   }
   void Push(uint32_t length, bool implicit) {
     levels_.push_back({length == kUndefined ? UINT64_MAX : Position() + length, implicit});
@@ -63,15 +71,26 @@ class Walker {
 
   std::istream& in_;
   const fs::path& path_;
+  uint64_t size_ = 0;  // of the stream
   bool big_ = false;
   std::vector<Level> levels_;
 };
 
+// Whether a length of four bytes follows. DCMTK takes unknown letters for a VR to come, which PS3.5
+// 7.1.2 gives the long form; anything else but letters has the short one.
 bool IsLongForm(const char* vr) {
-  for (const char* form :
-       {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
-    if (std::memcmp(vr, form, 2) == 0) return true;
-  return false;
+  const auto is_letter = [](char c) { return c >= 'A' && c <= 'Z'; };
+  if (!is_letter(vr[0]) || !is_letter(vr[1])) return false;
+  for (const char* form : {"AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO",
+                           "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"})
+    if (std::memcmp(vr, form, 2) == 0) return false;
+  return true;
+}
+
+std::string TagText(uint16_t group, uint16_t element) {
+  char text[16];
+  std::snprintf(text, sizeof text, "(%04X,%04X)", group, element);
+  return text;
 }
 
 bool IsSequence(uint16_t group, uint16_t element) {
@@ -129,11 +148,19 @@ void Walker::WalkDataSet(bool implicit) {
         inner = un;  // PS3.5 6.2.2: such UN content is implicit VR
       }
     }
-    if (group == 0x7FE0 && length == kUndefined) {
+    // Only a value of bytes has fragments: what calls itself a sequence is walked, wherever it is.
+    const bool bytes = group == 0x7FE0 && (plain ? !IsSequence(group, element) : b[4] == 'O');
+    if (bytes && length == kUndefined) {
       if (!SkipFragments()) return;
     } else if (sequence) {
       Push(length, inner);
     } else if (!Skip(length)) {
+      // DCMTK would take the memory first and look for the bytes then.
+      if (in_)
+        throw IoError(path_.string() + " is cut off or damaged: the value of " +
+                      TagText(group, element) + " claims " + std::to_string(length) +
+                      " bytes, and " + std::to_string(size_ - std::min(size_, Position())) +
+                      " are left");
       return;
     }
   }
@@ -172,7 +199,7 @@ std::string Walker::ReadMeta() {
 }
 
 // Raw deflate (PS3.5 A.5) of the rest of `in`.
-std::string Inflate(std::istream& in, const fs::path& path) {
+std::string Inflate(std::istream& in, uint64_t most, const fs::path& path) {
   z_stream stream{};
   if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw IoError("zlib could not be started");
   const std::unique_ptr<z_stream, int (*)(z_stream*)> guard(&stream, inflateEnd);
@@ -190,10 +217,9 @@ std::string Inflate(std::istream& in, const fs::path& path) {
       stream.avail_out = static_cast<uInt>(block.size());
       state = inflate(&stream, Z_NO_FLUSH);
       all.append(block.data(), block.size() - stream.avail_out);
-      if (all.size() > kMaxInflated)
-        throw IoError(
-            path.string() +
-            " unpacks to more than 2 GiB; a deflated DICOM file of that size is not read");
+      if (all.size() > most)
+        throw IoError(path.string() + " unpacks to over " + std::to_string(most >> 20) +
+                      " MB, which no deflated DICOM file of its length does; it is not read");
     } while (state == Z_OK && stream.avail_out == 0);
   }
   return all;
@@ -202,7 +228,7 @@ std::string Inflate(std::istream& in, const fs::path& path) {
 void Walker::Walk() {
   const std::string syntax = ReadMeta();
   if (syntax == UID_DeflatedExplicitVRLittleEndianTransferSyntax) {
-    std::istringstream unpacked(Inflate(in_, path_));
+    std::istringstream unpacked(Inflate(in_, dicom::MostInflated(size_), path_));
     Walker(unpacked, path_).WalkDataSet(false);
     return;
   }

@@ -331,11 +331,13 @@ class Npz final : public Format {
     const std::string name = where.file.string();
     std::vector<std::byte> bytes;
     ByteSource source(where.file);
-    constexpr uint64_t kLargest = uint64_t{8} << 30;
-    if (!source.compressed() && source.capacity() > kLargest) {
-      throw IoError("cannot read '" + name + "': it is larger than 8 GB");
+    // An archive in gzip is packed twice and shrinks no further.
+    const uint64_t most =
+        source.compressed() ? (uint64_t{64} << 20) + source.capacity() / 16 : uint64_t{8} << 30;
+    if (source.Append(bytes, most + 1) > most) {
+      throw IoError("cannot read '" + name + "': it is larger than " + std::to_string(most >> 20) +
+                    " MB" + (source.compressed() ? "; unpack it with gunzip first" : ""));
     }
-    source.Append(bytes, kLargest);
     const Zip zip(bytes, name);
     std::vector<ArrayInfo> arrays;
     std::vector<NpyHeader> headers;
