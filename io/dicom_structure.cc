@@ -65,6 +65,16 @@ class Walker {
       throw IoError(path_.string() + " nests DICOM sequences deeper than " +
                     std::to_string(kMaxDepth) + " levels; no real file does, and it is not read");
   }
+  [[noreturn]] void Fail(const std::string& what) const {
+    throw IoError(path_.string() + " is cut off or damaged: " + what);
+  }
+  // DCMTK would take the memory first and look for the bytes then.
+  [[noreturn]] void FailLength(uint32_t tag, uint32_t length) {
+    char text[16];
+    std::snprintf(text, sizeof text, "(%04X,%04X)", tag >> 16, tag & 0xffff);
+    Fail(std::string("the value of ") + text + " claims " + std::to_string(length) +
+         " bytes, and " + std::to_string(size_ - std::min(size_, Position())) + " are left");
+  }
   std::string ReadMeta();
   void WalkDataSet(bool implicit);
   bool SkipFragments();
@@ -85,12 +95,6 @@ bool IsLongForm(const char* vr) {
                            "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"})
     if (std::memcmp(vr, form, 2) == 0) return false;
   return true;
-}
-
-std::string TagText(uint16_t group, uint16_t element) {
-  char text[16];
-  std::snprintf(text, sizeof text, "(%04X,%04X)", group, element);
-  return text;
 }
 
 bool IsSequence(uint16_t group, uint16_t element) {
@@ -138,7 +142,7 @@ void Walker::WalkDataSet(bool implicit) {
       const bool un = std::memcmp(b + 4, "UN", 2) == 0;
       sequence = std::memcmp(b + 4, "SQ", 2) == 0;
       if (IsLongForm(reinterpret_cast<const char*>(b + 4))) {
-        if (!Get(b + 8, 4)) return;
+        if (!Get(b + 8, 4)) Fail("an element is cut off");
         length = Number32(b + 8);
       } else {
         length = Number16(b + 6);
@@ -151,22 +155,17 @@ void Walker::WalkDataSet(bool implicit) {
     // Only a value of bytes has fragments: what calls itself a sequence is walked, wherever it is.
     const bool bytes = group == 0x7FE0 && (plain ? !IsSequence(group, element) : b[4] == 'O');
     if (bytes && length == kUndefined) {
-      if (!SkipFragments()) return;
+      if (!SkipFragments()) Fail("its compressed pixel data are cut off");
     } else if (sequence) {
       Push(length, inner);
     } else if (!Skip(length)) {
-      // DCMTK would take the memory first and look for the bytes then.
-      if (in_)
-        throw IoError(path_.string() + " is cut off or damaged: the value of " +
-                      TagText(group, element) + " claims " + std::to_string(length) +
-                      " bytes, and " + std::to_string(size_ - std::min(size_, Position())) +
-                      " are left");
-      return;
+      FailLength(static_cast<uint32_t>(group) << 16 | element, length);
     }
   }
 }
 
-// Passes group 0002 and returns the transfer syntax, "" when there is no meta header.
+// Passes the meta header and returns the transfer syntax, "" when there is none. As DCMTK has it,
+// the header ends where its first element says, whatever the groups; without that, with group 0002.
 std::string Walker::ReadMeta() {
   char head[132] = {};
   if (!Get(head, sizeof head) || std::memcmp(head + 128, "DICM", 4) != 0) {
@@ -176,26 +175,34 @@ std::string Walker::ReadMeta() {
   }
   std::string syntax;
   unsigned char b[12];
-  while (true) {
+  uint64_t end = 0;
+  for (bool first = true; end == 0 || Position() < end; first = false) {
     const uint64_t start = Position();
-    if (!Get(b, 8) || Number16(b) != 2) {
+    const bool there = Get(b, 8);
+    if (end == 0 && (!there || Number16(b) != 2)) {
       in_.clear();
       in_.seekg(static_cast<long>(start));
-      return syntax;
+      break;
     }
+    if (!there) Fail("its meta header is cut off");
     uint32_t length = Number16(b + 6);
     if (IsLongForm(reinterpret_cast<const char*>(b + 4))) {
-      if (!Get(b + 8, 4)) return syntax;
+      if (!Get(b + 8, 4)) Fail("its meta header is cut off");
       length = Number32(b + 8);
     }
-    if (Number16(b + 2) == 0x0010 && length <= 64) {
+    const uint32_t tag = static_cast<uint32_t>(Number16(b)) << 16 | Number16(b + 2);
+    if (first && tag == 0x00020000 && length == 4) {
+      if (!Get(b, 4)) Fail("its meta header is cut off");
+      end = Position() + Number32(b);
+    } else if (tag == 0x00020010 && length <= 64) {
       syntax.resize(length);
-      if (!Get(syntax.data(), length)) return "";
+      if (!Get(syntax.data(), length)) Fail("its meta header is cut off");
       while (!syntax.empty() && (syntax.back() == '\0' || syntax.back() == ' ')) syntax.pop_back();
     } else if (!Skip(length)) {
-      return syntax;
+      FailLength(tag, length);
     }
   }
+  return syntax;
 }
 
 // Raw deflate (PS3.5 A.5) of the rest of `in`.
@@ -221,7 +228,10 @@ std::string Inflate(std::istream& in, uint64_t most, const fs::path& path) {
         throw IoError(path.string() + " unpacks to over " + std::to_string(most >> 20) +
                       " MB, which no deflated DICOM file of its length does; it is not read");
     } while (state == Z_OK && stream.avail_out == 0);
+    if (state == Z_BUF_ERROR) state = Z_OK;  // all is used up and the block was just full
   }
+  if (state != Z_STREAM_END)
+    throw IoError(path.string() + " is cut off or damaged: its deflated content has no end");
   return all;
 }
 

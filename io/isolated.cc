@@ -103,7 +103,7 @@ constexpr int kPatienceMs = 60000;
 void LimitWork(double seconds, uint64_t bytes) {
   struct itimerval timer = {};
   timer.it_value.tv_sec = static_cast<time_t>(seconds);
-  timer.it_value.tv_usec = 1;  // 0 and 0 would be no timer
+  timer.it_value.tv_usec = 1;               // 0 and 0 would be no timer
   setitimer(ITIMER_PROF, &timer, nullptr);  // SIGPROF ends the process
 #ifndef AVOCET_SHADOW_MEMORY
   unsigned long long pages = 0;

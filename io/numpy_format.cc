@@ -10,6 +10,7 @@
 #include "app/base/error.h"
 #include "io/array_volume.h"
 #include "io/byte_source.h"
+#include "io/deflate.h"
 #include "io/format_list.h"
 #include "io/header_text.h"
 #include "io/voxel_data.h"
@@ -219,19 +220,33 @@ class Zip {
     Stream& stream = unpacker ? *unpacker : stored;
     std::vector<std::byte> data;
     const uint64_t wanted = std::min(limit, entry.size);
+    if (unpacker && wanted == entry.size && WorthInflatingAtOnce(entry.packed, wanted)) {
+      data.resize(wanted);
+      const Inflated all = InflateAtOnce(bytes_.data() + start, entry.packed, Deflate::kRaw,
+                                         data.data(), data.size());
+      if (all.ok && all.produced == wanted) {
+        CheckSum(entry, data);
+        return data;
+      }
+      data.clear();
+    }
     const uint64_t got = AppendFrom(stream, data, wanted, name_);
     if (got < wanted) Refuse("one of its arrays is cut off; copy or download it again");
     if (wanted == entry.size) {
-      uLong crc = crc32_z(0, nullptr, 0);
-      crc = crc32_z(crc, reinterpret_cast<const Bytef*>(data.data()), data.size());
-      if (crc != entry.crc || SkipIn(stream, 1) > 0) {
-        Refuse("the checksum of one of its arrays is wrong; copy or download it again");
-      }
+      if (SkipIn(stream, 1) > 0) Refuse("one of its arrays is longer than it says; it is damaged");
+      CheckSum(entry, data);
     }
     return data;
   }
 
  private:
+  void CheckSum(const ZipEntry& entry, const std::vector<std::byte>& data) const {
+    uLong crc = crc32_z(0, nullptr, 0);
+    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(data.data()), data.size());
+    if (crc != entry.crc) {
+      Refuse("the checksum of one of its arrays is wrong; copy or download it again");
+    }
+  }
   [[noreturn]] void Refuse(const std::string& why) const {
     throw IoError("cannot read '" + name_ + "': " + why);
   }
