@@ -13,6 +13,7 @@
 
 #include "app/base/error.h"
 #include "io/deflate.h"
+#include "io/memory_limit.h"
 
 namespace avocet::io {
 
@@ -202,6 +203,7 @@ bool ByteSource::AppendAtOnce(std::vector<std::byte>& bytes, uint64_t size) {
 }
 
 uint64_t ByteSource::Append(std::vector<std::byte>& bytes, uint64_t size) {
+  CheckMemory(std::min(size, capacity()), path_.string());
   const size_t start = bytes.size();
   if (AppendAtOnce(bytes, size)) return bytes.size() - start;
   uint64_t done = 0;

@@ -10,6 +10,7 @@
 #include "io/dicom.h"
 #include "io/dicom_plan.h"
 #include "io/format_list.h"
+#include "io/memory_limit.h"
 #include "io/parallel.h"
 #include "io/volume_io.h"
 
@@ -124,10 +125,7 @@ Volume ReadDicomSeries(const DicomSeries& series, const DicomReadOptions& option
   const uint64_t values = pixels * static_cast<uint64_t>(components);
   const uint64_t slice_bytes = values * SizeOf(volume.type);
   const uint64_t total = slice_bytes * plan.frames.size();
-  if (total > uint64_t{1} << 40) {
-    throw IoError("cannot read " + whose + ": it claims " + std::to_string(total >> 30) +
-                  " GiB of voxels");
-  }
+  CheckMemory(total, name);
   uint64_t packed = 0;
   const Instance* last = nullptr;
   for (const FrameRef& f : plan.frames) {

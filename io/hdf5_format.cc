@@ -14,6 +14,7 @@
 #include "io/format_list.h"
 #include "io/header_text.h"
 #include "io/isolated.h"
+#include "io/memory_limit.h"
 #include "io/voxel_data.h"
 
 namespace avocet::io {
@@ -40,7 +41,7 @@ class Id {
 constexpr int kDeepest = 6;
 constexpr size_t kMostArrays = 1000;
 // What the library may take for finding the arrays; what it needs beside them.
-constexpr double kHeaderSeconds = 2;
+constexpr double kHeaderSeconds = 1;
 constexpr uint64_t kLibraryBytes = uint64_t{512} << 20;
 
 class Child {
@@ -244,6 +245,7 @@ void Child::Run(PipeWriter& out) {
   if (!dataset.ok()) Refuse("its array '" + info.name.substr(0, 60) + "' is damaged");
   const Id type(H5Dget_type(dataset), H5Tclose);
   CheckStorage(dataset, bytes / SizeOf(info.type) * H5Tget_size(type));
+  CheckMemory(bytes, name_);
   // 20 MB/s is slower than any machine unpacks; chunks come on top of the values.
   LimitWork(kHeaderSeconds + static_cast<double>(bytes) / 20e6, kLibraryBytes + 3 * bytes);
   std::vector<std::byte> data(bytes);

@@ -54,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t where = feed.Word();
   const std::string_view rest = feed.Rest();
   std::string content;
-  for (unsigned i = 0; i < repeats && content.size() < (size_t{1} << 19); ++i) content += rest;
+  for (unsigned i = 0; i < repeats && content.size() < (size_t{160} << 10); ++i) content += rest;
   std::string packed;
   if (members == 0) packed = rest;
   const size_t part = content.size() / std::max(1U, members) + 1;
