@@ -13,6 +13,7 @@ find_package(PkgConfig REQUIRED)
 # The serial library: machines may also have one for MPI, which FindHDF5 would take.
 pkg_check_modules(HDF5_C REQUIRED IMPORTED_TARGET hdf5-serial)
 pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo)
+pkg_check_modules(LIBDEFLATE REQUIRED IMPORTED_TARGET libdeflate)
 if(AVOCET_TESTS)
   find_package(GTest 1.12 REQUIRED)
 endif()

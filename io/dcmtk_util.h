@@ -23,8 +23,8 @@ inline Vec3 Cross(const Vec3& a, const Vec3& b) {
 inline Vec3 Minus(const Vec3& a, const Vec3& b) { return {a[0] - b[0], a[1] - b[1], a[2] - b[2]}; }
 
 // Loads a DICOM file. Values over 4 KiB stay on the disk until asked for. A deflated file that
-// would unpack to more than 2 GiB, a file nested deeper than 64 sequences and a file that is not
-// DICOM are refused. Throws IoError naming the file.
+// would unpack to more than dicom::MostInflated, a value longer than the file, nesting deeper than
+// 64 sequences and what is not DICOM are refused. Throws IoError naming the file.
 std::unique_ptr<DcmFileFormat> Load(const std::filesystem::path& path);
 
 // Saves atomically. Throws IoError.

@@ -61,7 +61,8 @@ void ReadRescale(const Dataset& data, FrameInfo& frame) {
 }
 
 void SetKey(FrameInfo& frame, FrameInfo::Key key, const char* word, const std::string& value) {
-  if (!value.empty()) frame.keys[key] = std::string(word) + " " + value;
+  // Every frame has its own copy; what is real is short.
+  if (!value.empty()) frame.keys[key] = std::string(word) + " " + value.substr(0, 200);
 }
 
 std::string NumberText(const Dataset& data, Tag tag) {
@@ -191,6 +192,10 @@ void ReadPalette(const Dataset& data, PixelFormat& format, std::string& problem)
                                        data.Find(0x00281203)};
   problem = "its colour palette is missing or damaged";
   if (descriptor.size() != 3 || !tables[0] || !tables[1] || !tables[2]) return;
+  for (const double number : descriptor) {
+    if (!(std::abs(number) <= 65536)) return;
+  }
+  if (descriptor[0] < 0) return;
   const size_t entries = descriptor[0] == 0 ? 65536 : static_cast<size_t>(descriptor[0]);
   const bool wide = descriptor[2] == 16;
   for (const Element* table : tables) {
@@ -383,6 +388,12 @@ std::shared_ptr<const Instance> InterpretFile(const ParsedFile& file,
   it.frame_count = data.Integer(0x00280008, data.Text(0x00280008).empty() ? 1 : 0);
   if (it.frame_count < 1 || it.frame_count > 1000000) {
     it.problem = "its number of frames is '" + data.Text(0x00280008).substr(0, 16) + "'";
+    return instance;
+  }
+  // What is kept of a frame takes more memory than pixels of a few bits; 64 bits are no image.
+  if (static_cast<uint64_t>(it.frame_count) > it.bytes / 8 + 1) {
+    it.problem = "it claims " + std::to_string(it.frame_count) + " frames and has " +
+                 std::to_string(it.bytes) + " bytes";
     return instance;
   }
   CheckLength(it);
