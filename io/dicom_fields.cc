@@ -55,6 +55,7 @@ constexpr Field kFields[] = {
     {0x00200012, "AcquisitionNumber"},
     {0x00200032, "ImagePositionPatient"},
     {0x00200037, "ImageOrientationPatient"},
+    {0x00200052, "FrameOfReferenceUID"},
     {0x00200100, "TemporalPositionIdentifier"},
     {0x00200105, "NumberOfTemporalPositions"},
     {0x00280002, "SamplesPerPixel", "US"},

@@ -249,7 +249,10 @@ void Walker::Walk() {
     Get(b, sizeof b);
     in_.clear();
     in_.seekg(static_cast<long>(start));
-    WalkDataSet(!(b[4] >= 'A' && b[4] <= 'Z' && b[5] >= 'A' && b[5] <= 'Z'));
+    const bool letters = b[4] >= 'A' && b[4] <= 'Z' && b[5] >= 'A' && b[5] <= 'Z';
+    // A data set begins with group 0008 (0002 without preamble); its bytes tell their order.
+    big_ = letters && b[0] == 0 && (b[1] == 8 || b[1] == 2);
+    WalkDataSet(!letters);
     return;
   }
   big_ = syntax == UID_BigEndianExplicitTransferSyntax;

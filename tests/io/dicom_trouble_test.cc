@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "io/dicom.h"
+#include "io/dicom_seg.h"
 #include "io/volume_io.h"
 #include "tests/io/dicom_builder.h"
 #include "tests/io/io_test_util.h"
@@ -163,6 +164,42 @@ TEST(DicomTrouble, ASliceWithoutItsPlaceIsNamed) {
   EXPECT_TRUE(HasNote(tree.AllSeries()[0]->notes, "'f4' has the same series"));
   ExpectError([&] { ReadVolume(folder); }, {"2 series"});
   EXPECT_EQ(ReadVolume(folder, {"1", false, nullptr}).geometry.size[2], 4);
+}
+
+// Data sets as some archives keep them, without preamble and meta header: implicit, explicit and
+// big endian are told apart by content.
+TEST(DicomTrouble, FilesWithoutMetaHeaderAreRead) {
+  const fs::path folder = Folder("bare");
+  for (const char* name : {"MR_small_implicit.dcm", "MR_small_bigendian.dcm"}) {
+    SCOPED_TRACE(name);
+    const std::string bytes = test::Slurp(test::TestData(std::string("dicom/") + name));
+    uint32_t length = 0;  // (0002,0000), the first element: of all that follow it in group 0002
+    std::memcpy(&length, bytes.data() + 140, 4);
+    test::Spill(folder / name, bytes.substr(144 + length));
+    const Volume bare = ReadVolume(folder / name);
+    const Volume whole = ReadVolume(test::TestData(std::string("dicom/") + name));
+    EXPECT_EQ(bare.data, whole.data);
+    EXPECT_EQ(MaxCornerDistance(bare.geometry, whole.geometry), 0);
+    EXPECT_TRUE(HasNote(bare.notes, "does not state its transfer syntax"));
+    EXPECT_TRUE(IsDicomFile(folder / name));
+    EXPECT_EQ(SopClassOf(folder / name), "1.2.840.10008.5.1.4.1.1.4");
+    // Also as the source of a mask.
+    SilentProgress progress;
+    const SourceSeries source = ReadSourceSeries(folder / name, "", progress);
+    Volume mask = Volume::Zeros(source.geometry, VoxelType::kUInt8);
+    mask.As<uint8_t>()[100] = 1;
+    WriteDicomSeg(mask, source, folder / "seg", {});
+    EXPECT_EQ(ReadDicomSeg(folder / "seg", &source).volumes[0].data, mask.data);
+    fs::remove(folder / "seg");
+  }
+  DicomBuilder slice(4, 3, {1, 2, 3}, 9);
+  const std::string bytes = slice.File();
+  const std::string begin = std::string("\x08\0\x08\0CS", 6);
+  test::Spill(folder / "explicit", bytes.substr(bytes.find(begin)));
+  EXPECT_EQ(ReadVolume(folder / "explicit").As<int16_t>()[5], 9);
+  // A byte before it: nothing says where the data set begins.
+  test::Spill(folder / "stray.dcm", " " + bytes.substr(bytes.find(begin)));
+  ExpectError([&] { ReadVolume(folder / "stray.dcm"); }, {"stray.dcm", "name says DICOM"});
 }
 
 // The same image in three transfer syntaxes is one image; with other pixels it is not.
