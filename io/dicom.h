@@ -20,12 +20,14 @@ namespace avocet::io {
 // Columns.
 //
 // A series is what can be one volume: images of one SeriesInstanceUID, split further where several
-// lie at the same place (echo, time, acquisition, b-value, image type, repeats) or where the image
-// type is that of a localiser. Slices are ordered by ImagePositionPatient along the normal of
-// ImageOrientationPatient, towards its positive end; the name and the instance number never count.
-// The distance of slices comes from the positions, never from SliceThickness (one single slice has
-// no other, and a note says so). Values stay as stored: rescale slope and intercept become
-// Volume::scaling, or are applied (float32, with a note) when they differ between slices;
+// lie at the same place (echo, time, acquisition, b-value, image type, repeats), where the image
+// type is that of a localiser, and by frame of reference and plane (over 15 degrees apart), which
+// one volume cannot hold. Files belong together by their UIDs alone; the same image twice, also in
+// two transfer syntaxes, is one image. Slices are ordered by ImagePositionPatient along the normal
+// of ImageOrientationPatient, towards its positive end; the name and the instance number never
+// count. The distance of slices comes from the positions, never from SliceThickness (one single
+// slice has no other, and a note says so). Values stay as stored: rescale slope and intercept
+// become Volume::scaling, or are applied (float32, with a note) when they differ between slices;
 // MONOCHROME1 is not inverted, a note says so; bits outside BitsStored are cleared; palettes and
 // YBR become RGB.
 

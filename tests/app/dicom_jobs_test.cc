@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -355,6 +356,16 @@ TEST_F(DicomJobs, ADictionaryThatIsNotThereIsFoundElsewhere) {
   EXPECT_TRUE(fs::exists(Out("a.dcm")));
 }
 
+bool CatchesInterrupt(pid_t process) {
+  std::ifstream status("/proc/" + std::to_string(process) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("SigCgt:", 0) == 0) {
+      return std::strtoull(line.c_str() + 7, nullptr, 16) >> (SIGINT - 1) & 1;
+    }
+  }
+  return false;
+}
+
 TEST_F(DicomJobs, CtrlCEndsReadingAFolder) {
   const fs::path many = folder_ / "many";
   fs::create_directories(many);
@@ -369,7 +380,9 @@ TEST_F(DicomJobs, CtrlCEndsReadingAFolder) {
     execl(binary.c_str(), binary.c_str(), "convert", many.c_str(), Out("x.nii").c_str(), nullptr);
     _exit(127);
   }
-  usleep(150 * 1000);
+  // As soon as it listens to signals; a busy machine takes its time to start a program.
+  for (int tries = 0; tries < 3000 && !CatchesInterrupt(child); ++tries) usleep(5 * 1000);
+  usleep(30 * 1000);
   const auto start = std::chrono::steady_clock::now();
   kill(child, SIGINT);
   int status = 0;
