@@ -78,11 +78,9 @@ void Collector::Add(const fs::path& path) {
                   "; give the files of one series");
   }
   if (data.tagExists(DCM_PerFrameFunctionalGroupsSequence)) {
-    const unsigned long frames = dcm::ItemCount(data, DCM_PerFrameFunctionalGroupsSequence);
-    for (unsigned long i = 0; i < frames; ++i) {
-      if (DcmItem* frame = dcm::Item(data, DCM_PerFrameFunctionalGroupsSequence, i))
-        AddPlane(data, frame, static_cast<int>(i) + 1, path);
-    }
+    int number = 0;
+    for (DcmItem* frame : dcm::Items(data, DCM_PerFrameFunctionalGroupsSequence))
+      AddPlane(data, frame, ++number, path);
   } else {
     AddPlane(data, nullptr, 0, path);
   }
