@@ -130,6 +130,18 @@ DcmItem* Item(DcmItem& item, const DcmTagKey& sequence, unsigned long index) {
   return index < items->card() ? items->getItem(index) : nullptr;
 }
 
+std::vector<DcmItem*> Items(DcmItem& item, const DcmTagKey& sequence) {
+  std::vector<DcmItem*> all;
+  DcmSequenceOfItems* items = nullptr;
+  if (item.findAndGetSequence(sequence, items).bad() || !items) return all;
+  all.reserve(items->card());
+  DcmObject* next = nullptr;
+  while ((next = items->nextInContainer(next)) != nullptr) {
+    if (auto* one = dynamic_cast<DcmItem*>(next)) all.push_back(one);
+  }
+  return all;
+}
+
 unsigned long ItemCount(DcmItem& item, const DcmTagKey& sequence) {
   DcmSequenceOfItems* items = nullptr;
   if (item.findAndGetSequence(sequence, items).bad() || !items) return 0;

@@ -42,6 +42,8 @@ long Integer(DcmItem& item, const DcmTagKey& tag, long otherwise);
 
 // The n-th item of a sequence, null when there is none.
 DcmItem* Item(DcmItem& item, const DcmTagKey& sequence, unsigned long index = 0);
+// All items, in one pass: DCMTK finds the n-th by counting from the first.
+std::vector<DcmItem*> Items(DcmItem& item, const DcmTagKey& sequence);
 unsigned long ItemCount(DcmItem& item, const DcmTagKey& sequence);
 // A new item at the end of a sequence, made when missing.
 DcmItem& AddItem(DcmItem& item, const DcmTagKey& sequence);

@@ -31,7 +31,9 @@ Inflated InflateAtOnce(const void* packed, size_t size, Deflate wrapper, void* o
 // not cost much more than the file.
 inline bool WorthInflatingAtOnce(uint64_t packed, uint64_t unpacked) {
   constexpr uint64_t kAlways = uint64_t{64} << 20, kMostPacked = uint64_t{1} << 30;
-  return packed <= kMostPacked && (unpacked <= kAlways || unpacked / 64 <= packed);
+  constexpr uint64_t kDeflateRatio = 1032;
+  return packed <= kMostPacked && unpacked / kDeflateRatio <= packed &&
+         (unpacked <= kAlways || unpacked / 64 <= packed);
 }
 
 }  // namespace avocet::io

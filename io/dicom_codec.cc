@@ -71,6 +71,9 @@ CodedSize ReadCodedSize(const std::string& packed) {
       ++at;
       continue;
     }
+    // What has no length (TEM, restarts, the ends, reserved markers) does not belong before a
+    // frame; DCMTK 3.6.7, which looks for the frame header itself, never gets past TEM.
+    if (marker < 0xc0 || (marker >= 0xd0 && marker <= 0xd9)) return size;
     const uint64_t length = u16(at + 2);
     const bool frame =
         (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc) ||

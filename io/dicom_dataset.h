@@ -109,8 +109,8 @@ ParsedFile ParseFile(const std::filesystem::path& path);
 // Bytes that a deflated data set of `packed` bytes may unpack to before it is refused: what is kept
 // in memory whole must be worth it. Deflate reaches 1 : 1032, with zeros alone.
 inline uint64_t MostInflated(uint64_t packed) {
-  constexpr uint64_t kMost = uint64_t{2} << 30, kAlways = uint64_t{64} << 20;
-  return packed > kMost / 700 ? kMost : std::min(kMost, kAlways + 700 * packed);
+  constexpr uint64_t kMost = uint64_t{2} << 30, kAlways = uint64_t{32} << 20;
+  return packed > kMost / 600 ? kMost : std::min(kMost, kAlways + 600 * packed);
 }
 
 // Opens the bytes that PixelLocation's offsets refer to, again.

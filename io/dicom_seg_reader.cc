@@ -19,6 +19,11 @@ using dcm::Vec3;
 namespace {
 
 constexpr int64_t kMaxVoxels = int64_t{1} << 31;
+// Empty planes cost a file nothing, but memory: this many voxels in any case, then by its length.
+constexpr int64_t kSomeVoxels = int64_t{1} << 27;
+constexpr int64_t kMostVoxelsAByte = 4096;
+// Each overlap is looked for in all layers before.
+constexpr size_t kMaxLayers = 256;
 // Frames of one segment may lie far apart with nothing between; more empty planes than this for
 // each real one is a damaged header.
 constexpr int64_t kMaxPlanes = 20000;
@@ -70,6 +75,8 @@ class Reader {
   std::unique_ptr<DcmFileFormat> file_;
   DcmItem& data_;
   SegReadResult result_;
+  std::map<int, size_t> index_of_segment_;              // by number
+  std::vector<std::vector<size_t>> frames_of_segment_;  // for each of result_.segments
   bool fractional_ = false;
   bool label_map_ = false;
   double maximum_ = 1;
@@ -87,10 +94,7 @@ class Reader {
 };
 
 void Reader::ReadSegments() {
-  const unsigned long count = dcm::ItemCount(data_, DCM_SegmentSequence);
-  for (unsigned long i = 0; i < count; ++i) {
-    DcmItem* item = Item(data_, DCM_SegmentSequence, i);
-    if (!item) continue;
+  for (DcmItem* item : dcm::Items(data_, DCM_SegmentSequence)) {
     Segment segment;
     segment.number = static_cast<int>(dcm::Integer(*item, DCM_SegmentNumber, -1));
     if (segment.number < 0 || segment.number > 65535) Fail(path_, "has a segment without a number");
@@ -108,17 +112,16 @@ void Reader::ReadSegments() {
       if (item->findAndGetUint16(DCM_RecommendedDisplayCIELabValue, cielab[c], c).bad())
         segment.has_rgb = false;
     if (segment.has_rgb) segment.rgb = RgbFromCielab(cielab);
-    for (const Segment& other : result_.segments)
-      if (other.number == segment.number)
-        Fail(path_, "describes segment " + std::to_string(segment.number) + " twice");
+    if (!index_of_segment_.emplace(segment.number, result_.segments.size()).second)
+      Fail(path_, "describes segment " + std::to_string(segment.number) + " twice");
     result_.segments.push_back(segment);
   }
   if (result_.segments.empty()) Fail(path_, "describes no segment");
 }
 
 size_t Reader::IndexOfSegment(int number) const {
-  for (size_t i = 0; i < result_.segments.size(); ++i)
-    if (result_.segments[i].number == number) return i;
+  const auto found = index_of_segment_.find(number);
+  if (found != index_of_segment_.end()) return found->second;
   Fail(path_, "has a frame of segment " + std::to_string(number) + ", which it does not describe");
 }
 
@@ -129,20 +132,21 @@ DcmItem* Reader::Group(DcmItem& frame, const DcmTagKey& macro) {
 }
 
 void Reader::ReadFrames() {
-  const unsigned long count = dcm::ItemCount(data_, DCM_PerFrameFunctionalGroupsSequence);
+  const auto items = dcm::Items(data_, DCM_PerFrameFunctionalGroupsSequence);
+  const size_t count = items.size();
   const long declared = dcm::Integer(data_, DCM_NumberOfFrames, 0);
   if (count == 0 || declared != static_cast<long>(count))
     Fail(path_,
          "declares " + std::to_string(declared) + " frames and describes " + std::to_string(count));
-  for (unsigned long i = 0; i < count; ++i) {
-    DcmItem* item = Item(data_, DCM_PerFrameFunctionalGroupsSequence, i);
+  frames_of_segment_.resize(result_.segments.size());
+  for (size_t i = 0; i < count; ++i) {
+    DcmItem* item = items[i];
     const std::string name = "frame " + std::to_string(i + 1);
     // The pixels of a label map say which segment; its frames need not.
-    DcmItem* identity =
-        item && !label_map_ ? Group(*item, DCM_SegmentIdentificationSequence) : nullptr;
-    DcmItem* position = item ? Group(*item, DCM_PlanePositionSequence) : nullptr;
-    DcmItem* orientation = item ? Group(*item, DCM_PlaneOrientationSequence) : nullptr;
-    DcmItem* measures = item ? Group(*item, DCM_PixelMeasuresSequence) : nullptr;
+    DcmItem* identity = label_map_ ? nullptr : Group(*item, DCM_SegmentIdentificationSequence);
+    DcmItem* position = Group(*item, DCM_PlanePositionSequence);
+    DcmItem* orientation = Group(*item, DCM_PlaneOrientationSequence);
+    DcmItem* measures = Group(*item, DCM_PixelMeasuresSequence);
     Frame frame;
     std::array<double, 6> cosines{};
     std::array<double, 2> spacing{};
@@ -154,7 +158,7 @@ void Reader::ReadFrames() {
       Fail(path_, "lacks the segment, position, orientation or pixel spacing of " + name);
     if (!label_map_) {
       frame.segment = static_cast<int>(dcm::Integer(*identity, DCM_ReferencedSegmentNumber, -1));
-      IndexOfSegment(frame.segment);
+      frames_of_segment_[IndexOfSegment(frame.segment)].push_back(i);
     }
     for (const double x : frame.position)
       if (std::abs(x) > 1e6) Fail(path_, "places " + name + " more than a kilometre away");
@@ -245,8 +249,13 @@ void Reader::DeriveGrid() {
   if (missing > 0)
     result_.notes.push_back(std::to_string(missing) + " of " + std::to_string(planes) +
                             " slices have no frame and are taken as empty");
-  if (rows_ * columns_ > kMaxVoxels / planes)
-    Fail(path_, "spans " + std::to_string(planes) + " slices, which is too large");
+  std::error_code ignored;
+  const auto bytes = static_cast<int64_t>(fs::file_size(path_, ignored));
+  if (rows_ * columns_ > kMaxVoxels / planes ||
+      (rows_ * columns_ > kSomeVoxels / planes &&
+       rows_ * columns_ / kMostVoxelsAByte > bytes / planes))
+    Fail(path_, "spans " + std::to_string(planes) + " slices for " +
+                    std::to_string(frames_.size()) + " frames, which is too large");
 }
 
 // Puts the frames into label volumes; a segment that meets another one at a voxel goes on into the
@@ -260,14 +269,13 @@ void Reader::Assemble() {
   result_.volume_of_segment.assign(result_.segments.size(), 0);
   for (size_t s = 0; s < result_.segments.size(); ++s) {
     const auto number = static_cast<uint16_t>(result_.segments[s].number);
-    std::vector<size_t> own;
-    for (size_t i = 0; i < frames_.size(); ++i)
-      if (frames_[i].segment == number) own.push_back(i);
+    const std::vector<size_t>& own = frames_of_segment_[s];
     size_t layer = 0;
     for (;; ++layer) {
       if (layer == layers.size()) {
-        if (geometry_.VoxelCount() * static_cast<int64_t>(layers.size() + 1) > kMaxVoxels)
-          Fail(path_, "holds more overlapping segments than fit into memory");
+        if (layers.size() == kMaxLayers ||
+            geometry_.VoxelCount() * static_cast<int64_t>(layers.size() + 1) > kMaxVoxels)
+          Fail(path_, "holds more overlapping segments than can be read");
         layers.emplace_back(static_cast<size_t>(geometry_.VoxelCount()));
       }
       const auto meets = [&](size_t i) {

@@ -218,7 +218,7 @@ void Child::Run(PipeWriter& out) {
     file_bytes_ = source.capacity();
     if (source.compressed()) {
       // Arrays of one value pack better than this; a bomb does too.
-      const uint64_t most = (uint64_t{64} << 20) + file_bytes_ / 16;
+      const uint64_t most = (uint64_t{32} << 20) + file_bytes_ / 16;
       if (source.Append(image, most + 1) > most) {
         Refuse("its gzip content is over " + std::to_string(most >> 20) +
                " MB; unpack it with gunzip first");

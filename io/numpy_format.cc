@@ -348,7 +348,7 @@ class Npz final : public Format {
     ByteSource source(where.file);
     // An archive in gzip is packed twice and shrinks no further.
     const uint64_t most =
-        source.compressed() ? (uint64_t{64} << 20) + source.capacity() / 16 : uint64_t{8} << 30;
+        source.compressed() ? (uint64_t{32} << 20) + source.capacity() / 16 : uint64_t{8} << 30;
     if (source.Append(bytes, most + 1) > most) {
       throw IoError("cannot read '" + name + "': it is larger than " + std::to_string(most >> 20) +
                     " MB" + (source.compressed() ? "; unpack it with gunzip first" : ""));

@@ -87,7 +87,7 @@ std::vector<std::byte> ReadPictureFile(const std::filesystem::path& path) {
   std::vector<std::byte> bytes;
   if (source.compressed()) {
     // A picture in gzip is an odd thing and packed already, as a rule.
-    const uint64_t most = std::min((uint64_t{64} << 20) + source.capacity() / 16, kLargest);
+    const uint64_t most = std::min((uint64_t{32} << 20) + source.capacity() / 16, kLargest);
     if (source.Append(bytes, most + 1) > most) {
       throw IoError("cannot read '" + path.string() + "': its gzip content is over " +
                     std::to_string(most >> 20) + " MB; unpack it first");

@@ -18,6 +18,8 @@ using dcm::Item;
 namespace {
 
 constexpr int64_t kMaxVoxels = int64_t{1} << 31;
+// Each overlap is looked for in all layers before.
+constexpr size_t kMaxLayers = 256;
 
 [[noreturn]] void Fail(const fs::path& path, const std::string& what) {
   throw IoError(path.string() + " " + what);
@@ -51,15 +53,14 @@ std::vector<std::array<double, 3>> ParsePoints(const std::string& text, const fs
 }
 
 void ReadContours(DcmItem& data, RtStruct& result, const fs::path& path) {
-  const unsigned long count = dcm::ItemCount(data, DCM_ROIContourSequence);
-  for (unsigned long i = 0; i < count; ++i) {
-    DcmItem* item = Item(data, DCM_ROIContourSequence, i);
-    if (!item) continue;
+  std::map<long, RtRoi*> roi_of_number;
+  for (RtRoi& roi : result.rois) roi_of_number[roi.number] = &roi;
+  for (DcmItem* item : dcm::Items(data, DCM_ROIContourSequence)) {
     const long number = dcm::Integer(*item, DCM_ReferencedROINumber, -1);
-    const auto roi = std::find_if(result.rois.begin(), result.rois.end(),
-                                  [&](const RtRoi& r) { return r.number == number; });
-    if (roi == result.rois.end())
+    const auto found = roi_of_number.find(number);
+    if (found == roi_of_number.end())
       Fail(path, "has contours of ROI " + std::to_string(number) + ", which it does not describe");
+    RtRoi* const roi = found->second;
     double colour[3];
     if (dcm::Numbers(*item, DCM_ROIDisplayColor, 3, colour)) {
       roi->has_rgb = true;
@@ -246,8 +247,9 @@ RtMask Rasterizer::Run() {
     size_t layer = 0;
     for (;; ++layer) {
       if (layer == layers.size()) {
-        if (grid_.VoxelCount() * static_cast<int64_t>(layers.size() + 1) > kMaxVoxels)
-          throw IoError("the structure set has more overlapping ROIs than fit into memory");
+        if (layers.size() == kMaxLayers ||
+            grid_.VoxelCount() * static_cast<int64_t>(layers.size() + 1) > kMaxVoxels)
+          throw IoError("the structure set has more overlapping ROIs than can be read");
         layers.emplace_back(static_cast<size_t>(grid_.VoxelCount()));
       }
       bool meets = false;
@@ -299,11 +301,8 @@ RtStruct ReadRtStruct(const fs::path& path) {
       if (DcmItem* series = Item(*study, DCM_RTReferencedSeriesSequence))
         result.referenced_series_uid = dcm::Text(*series, DCM_SeriesInstanceUID);
   }
-  const unsigned long count = dcm::ItemCount(data, DCM_StructureSetROISequence);
   std::set<int> numbers;
-  for (unsigned long i = 0; i < count; ++i) {
-    DcmItem* item = Item(data, DCM_StructureSetROISequence, i);
-    if (!item) continue;
+  for (DcmItem* item : dcm::Items(data, DCM_StructureSetROISequence)) {
     RtRoi roi;
     roi.number = static_cast<int>(dcm::Integer(*item, DCM_ROINumber, -1));
     roi.name = dcm::Text(*item, DCM_ROIName);

@@ -133,15 +133,15 @@ TEST(Hostile, DicomValuesAreNotLongerThanTheFile) {
 
 TEST(Hostile, BombsAreRefused) {
   const fs::path folder = TemporaryFolder();
-  // Deflated DICOM: an intact header and 240 MB of zeros behind it.
+  // Deflated DICOM: an intact header and 100 MB of zeros behind it.
   {
     const DicomBuilder b(4, 3, {0, 0, 0});
     const std::string plain = b.File();
     const std::string head = DicomHead("1.2.840.10008.1.2.1");
     const std::string data = plain.substr(head.size(), plain.size() - head.size() - 36);
     std::string packed =
-        Deflated(data + std::string("\xe0\x7f\x10\0OW\0\0", 8) + Bytes(uint32_t{240} << 20) +
-                 std::string(size_t{240} << 20, '\0'));
+        Deflated(data + std::string("\xe0\x7f\x10\0OW\0\0", 8) + Bytes(uint32_t{100} << 20) +
+                 std::string(size_t{100} << 20, '\0'));
     Spill(folder / "deflated.dcm", DicomHead("1.2.840.10008.1.2.1.99") + packed);
     ExpectError([&] { ReadVolume(folder / "deflated.dcm"); }, {"deflated.dcm", "unpacks to over"});
     ExpectError([&] { ReadDicomSeg(folder / "deflated.dcm"); },
@@ -150,7 +150,7 @@ TEST(Hostile, BombsAreRefused) {
   // Pictures, archives and HDF5 in gzip.
   std::string zeros;
   const std::string block = test::Gzip(std::string(size_t{16} << 20, '\0'));
-  for (int i = 0; i < 7; ++i) zeros += block;
+  for (int i = 0; i < 4; ++i) zeros += block;
   Spill(folder / "bomb.png", test::Gzip(Slurp(TestData("io/formats/grey.png"))) + zeros);
   ExpectError([&] { ReadVolume(folder / "bomb.png"); }, {"bomb.png", "gzip content is over"});
   Spill(folder / "bomb.npz", test::Gzip(Slurp(TestData("io/formats/stored.npz"))) + zeros);
@@ -304,6 +304,51 @@ TEST(Hostile, FramesOfNothingAreNotCounted) {
   b.Raw(0x7fe00010, "OW", std::string(125000, '\x55'));
   b.Write(path);
   ExpectError([&] { ReadVolume(path); }, {"frames.dcm", "claims 1000000 frames"});
+}
+
+// Three frames of a SEG, the last of them 20 m away: 20000 planes that nobody drew.
+TEST(Hostile, EmptyPlanesOfASegAreBoundedByTheFile) {
+  const auto element = [](uint32_t tag, const std::string& vr, std::string bytes) {
+    if (bytes.size() % 2) bytes += vr == "UI" ? '\0' : ' ';
+    return DicomBuilder::Element(tag, {vr, bytes});
+  };
+  const auto sequence = [&](uint32_t tag, const std::string& content) {
+    return element(tag, "SQ", DicomBuilder::Item(content));
+  };
+  const auto seg = [&](const std::vector<int>& depths) {
+    const std::string kClass = "1.2.840.10008.5.1.4.1.1.66.4";
+    std::string frames;
+    for (const int depth : depths) {
+      frames += DicomBuilder::Item(
+          sequence(0x00209113, element(0x00200032, "DS", "0\\0\\" + std::to_string(depth))) +
+          sequence(0x0062000a, element(0x0062000b, "US", Bytes(uint16_t{1}))));
+    }
+    std::string file = DicomHead("1.2.840.10008.1.2.1") + element(0x00080016, "UI", kClass) +
+                       element(0x00080060, "CS", "SEG");
+    for (const auto& [tag, value] : std::vector<std::pair<uint32_t, int>>{{0x00280002, 1},
+                                                                          {0x00280010, 100},
+                                                                          {0x00280011, 100},
+                                                                          {0x00280100, 1},
+                                                                          {0x00280101, 1},
+                                                                          {0x00280102, 0},
+                                                                          {0x00280103, 0}}) {
+      file += element(tag, "US", Bytes(static_cast<uint16_t>(value)));
+      if (tag == 0x00280002) file += element(0x00280008, "IS", std::to_string(depths.size()));
+    }
+    file += element(0x00620001, "CS", "BINARY") +
+            sequence(0x00620002, element(0x00620004, "US", Bytes(uint16_t{1})) +
+                                     element(0x00620005, "LO", "Liver"));
+    file +=
+        sequence(0x52009229, sequence(0x00209116, element(0x00200037, "DS", "1\\0\\0\\0\\1\\0")) +
+                                 sequence(0x00289110, element(0x00280030, "DS", "1\\1")));
+    file += element(0x52009230, "SQ", frames);
+    return file + element(0x7fe00010, "OB", std::string(1250 * depths.size(), '\x01'));
+  };
+  const fs::path path = TemporaryFolder() / "far.dcm";
+  Spill(path, seg({0, 1, 12}));
+  EXPECT_EQ(ReadDicomSeg(path).volumes[0].geometry.size[2], 13);
+  Spill(path, seg({0, 1, 19990}));
+  ExpectError([&] { ReadDicomSeg(path); }, {"far.dcm", "spans 19991 slices for 3 frames"});
 }
 
 // Codecs believe their own headers, so these are read first.
