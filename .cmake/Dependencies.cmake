@@ -33,7 +33,10 @@ target_link_libraries(avocet_nifti_c INTERFACE "${AVOCET_NIFTI_LIBRARY}")
 find_path(AVOCET_DCMTK_INCLUDE NAMES dcmtk/dcmdata/dctk.h REQUIRED)
 pkg_check_modules(OPENJPEG REQUIRED IMPORTED_TARGET libopenjp2)
 file(GLOB avocet_dictionaries /usr/share/libdcmtk*/dicom.dic)  # its package installs it there
-list(GET avocet_dictionaries 0 AVOCET_DICOM_DICTIONARY)
+set(AVOCET_DICOM_DICTIONARY "")  # DCMTK may have it built in
+if(avocet_dictionaries)
+  list(GET avocet_dictionaries 0 AVOCET_DICOM_DICTIONARY)
+endif()
 add_library(avocet_dcmtk INTERFACE)
 target_include_directories(avocet_dcmtk SYSTEM INTERFACE "${AVOCET_DCMTK_INCLUDE}")
 foreach(module dcmjpeg dcmjpls dcmdata oflog ofstd)
