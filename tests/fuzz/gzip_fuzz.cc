@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fast way through libdeflate against the plain one through zlib: the same bytes, or both
-// refuse. The input is packed first in a way that its first bytes choose, and damaged in one place,
-// because libFuzzer does not find checksums.
+// refuse (but for two codes that are the same to the fast one, see below). The input is packed
+// first in a way that its first bytes choose, and damaged in one place, because libFuzzer does not
+// find checksums.
 #include <algorithm>
 #include <cstring>
 
@@ -75,7 +76,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!(damage & 16)) claim -= uint64_t{1} << 16;
   const Outcome fast = Read(path, head, claim, 0);
   const Outcome plain = Read(path, head, claim, 50000);
-  if (fast.refused != plain.refused) fuzz::Abort("one way refuses what the other reads");
+  if (fast.refused && !plain.refused) fuzz::Abort("the fast way refuses what the plain one reads");
+  if (!fast.refused && plain.refused) {
+    // libdeflate takes the two length codes that RFC 1951 reserves for 258, zlib refuses them. The
+    // checksum was right, so the bytes must be; members that were cut off are missing.
+    const std::string truth = content + "more";
+    if (members > 0 && (fast.bytes.size() > truth.size() ||
+                        std::memcmp(fast.bytes.data(), truth.data(), fast.bytes.size()) != 0)) {
+      fuzz::Abort("the fast way reads what the plain one refuses, and wrongly");
+    }
+    return 0;
+  }
   if (!fast.refused && (fast.bytes != plain.bytes || fast.more != plain.more)) {
     fuzz::Abort("two ways give different bytes");
   }
