@@ -53,7 +53,8 @@ std::string ToJson(const Manifest& manifest) {
   json["protocol"] = Object(manifest.protocol);
   json["device"] = manifest.device;
   json["seconds"] = std::round(manifest.seconds * 1000) / 1000;
-  json["volumes_ml"] = ordered_json::object();
+  if (!manifest.figures.empty()) json["figures"] = Object(manifest.figures);
+  if (manifest.job == "segment") json["volumes_ml"] = ordered_json::object();
   for (const auto& [label, millilitres] : manifest.volumes_ml) {
     json["volumes_ml"][label] = std::round(millilitres * 1e4) / 1e4;
   }
