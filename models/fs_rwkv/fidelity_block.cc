@@ -5,6 +5,7 @@
 #include <c10/core/GradMode.h>
 
 #include "kernels/depthwise_conv.h"
+#include "kernels/group_norm.h"
 #include "kernels/haar.h"
 #include "kernels/ska.h"
 
@@ -36,7 +37,7 @@ at::Tensor FsFidelityBlock::BatchNorm(const std::string& name, const at::Tensor&
 
 at::Tensor FsFidelityBlock::GroupNorm(const std::string& name, const at::Tensor& x,
                                       int64_t groups) const {
-  return at::group_norm(x, groups, P(name + ".weight"), P(name + ".bias"), kEps);
+  return kernels::GroupNorm(x, groups, P(name + ".weight"), P(name + ".bias"), kEps);
 }
 
 at::Tensor FsFidelityBlock::PixelNorm(const std::string& name, const at::Tensor& x) const {
