@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/fs_rwkv/token_blocks.h"
+
+#include <ATen/ATen.h>
+
+#include "kernels/bi_wkv.h"
+#include "kernels/fso_shift.h"
+
+namespace avocet::models {
+namespace {
+
+constexpr double kNormEps = 1e-5;
+
+}  // namespace
+
+void FsTokenBlocks::Report(const std::string& name, const at::Tensor& value) const {
+  if (options_.hook) (*options_.hook)(name, value);
+}
+
+at::Tensor FsTokenBlocks::LayerNorm(const std::string& name, const at::Tensor& x) const {
+  return at::layer_norm(x, {x.size(-1)}, P(name + ".weight"), P(name + ".bias"), kNormEps);
+}
+
+at::Tensor FsTokenBlocks::SpatialMix(const std::string& p, const at::Tensor& x,
+                                     TokenGrid grid) const {
+  const double tokens = static_cast<double>(x.size(1));
+  const at::Tensor shifted = kernels::FsoShift(x, grid.rows, grid.cols);
+  Report(p + ".shift", shifted);
+  const at::Tensor difference = x - shifted;
+  const auto mixed = [&](const char* name) {
+    return at::addcmul(shifted, difference, P(p + ".spatial_mix_" + name));
+  };
+  const at::Tensor key = at::linear(mixed("k"), P(p + ".key.weight"));
+  const at::Tensor value = at::linear(mixed("v"), P(p + ".value.weight"));
+  const at::Tensor gate = at::linear(mixed("r"), P(p + ".receptance.weight"));
+  Report(p + ".key", key);
+  Report(p + ".value", value);
+  Report(p + ".receptance", gate);
+  const at::Tensor y =
+      kernels::BiWkv(P(p + ".spatial_decay") / tokens, P(p + ".spatial_first") / tokens, key, value,
+                     static_cast<int64_t>(mode_));
+  const at::Tensor gated = at::sigmoid(gate) * y;
+  Report(p + ".gated_wkv", gated);
+  return at::linear(gated, P(p + ".output.weight"));
+}
+
+at::Tensor FsTokenBlocks::ChannelMix(const std::string& p, const at::Tensor& x,
+                                     TokenGrid grid) const {
+  const at::Tensor shifted = kernels::FsoShift(x, grid.rows, grid.cols);
+  Report(p + ".shift", shifted);
+  const at::Tensor difference = x - shifted;
+  const at::Tensor mixed_k = at::addcmul(shifted, difference, P(p + ".spatial_mix_k"));
+  const at::Tensor mixed_r = at::addcmul(shifted, difference, P(p + ".spatial_mix_r"));
+  const at::Tensor key = at::linear(mixed_k, P(p + ".key.weight"));
+  Report(p + ".key", key);
+  const at::Tensor value = at::linear(at::square(at::relu(key)), P(p + ".value.weight"));
+  Report(p + ".value", value);
+  const at::Tensor gate = at::linear(mixed_r, P(p + ".receptance.weight"));
+  Report(p + ".receptance", gate);
+  return at::sigmoid(gate) * value;
+}
+
+at::Tensor FsTokenBlocks::Block(const std::string& name, const at::Tensor& tokens,
+                                TokenGrid grid) const {
+  at::Tensor norm = LayerNorm(name + ".ln1", tokens);
+  Report(name + ".ln1", norm);
+  at::Tensor mixed = SpatialMix(name + ".att", norm, grid);
+  Report(name + ".att", mixed);
+  const at::Tensor x = at::addcmul(tokens, mixed, P(name + ".gamma1"));
+  norm = LayerNorm(name + ".ln2", x);
+  Report(name + ".ln2", norm);
+  mixed = ChannelMix(name + ".ffn", norm, grid);
+  Report(name + ".ffn", mixed);
+  return at::addcmul(x, mixed, P(name + ".gamma2"));
+}
+
+void FsTokenBlocks::BlockInPlace(const std::string& name, at::Tensor& tokens,
+                                 TokenGrid grid) const {
+  tokens.copy_(Block(name, tokens, grid));
+}
+
+}  // namespace avocet::models
