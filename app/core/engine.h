@@ -10,6 +10,8 @@ namespace avocet::core {
 
 struct SegmentOptions;
 struct SegmentResult;
+struct TranslateOptions;
+struct TranslateResult;
 struct ForwardJobOptions;
 struct ForwardJobResult;
 struct TrainOptions;
@@ -20,6 +22,7 @@ struct DeviceReport;
 // One entry a job. Add a job: declare its structs above, add a pointer here, fill it in engine.cc.
 struct Engine {
   SegmentResult (*segment)(const SegmentOptions&, Progress&);
+  TranslateResult (*translate)(const TranslateOptions&, Progress&);
   ForwardJobResult (*forward)(const ForwardJobOptions&, Progress&);
   TrainResult (*train)(const TrainOptions&, Progress&);
   DeviceReport (*describe_devices)();

@@ -122,19 +122,21 @@ double OtsuThreshold(const float* values, int64_t count) {
     moment += histogram[b] * b;
   }
   double below = 0, below_moment = 0, best = -1;
-  int best_bin = 0;
+  int first_best = 0, last_best = 0;
   for (int b = 0; b + 1 < kBins; ++b) {
     below += histogram[b];
     below_moment += histogram[b] * b;
     if (below == 0 || below == total) continue;
     const double gap = below_moment / below - (moment - below_moment) / (total - below);
     const double between = below * (total - below) * gap * gap;
-    if (between > best) {
+    // Where the histogram is empty between the classes all thresholds are equally good: the middle.
+    if (between > best * (1 + 1e-9)) {
       best = between;
-      best_bin = b;
+      first_best = b;
     }
+    if (between >= best * (1 - 1e-9)) last_best = b;
   }
-  return low + (high - low) * (best_bin + 1) / kBins;
+  return low + (high - low) * (0.5 * (first_best + last_best) + 1) / kBins;
 }
 
 std::vector<uint8_t> HeadMask(const float* values, const std::array<int64_t, 3>& size) {
