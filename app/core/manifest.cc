@@ -44,9 +44,10 @@ std::string ToJson(const Manifest& manifest) {
   json["job"] = manifest.job;
   json["finished"] = UtcNow();
   json["input"] = {{"file", manifest.input.filename().string()}, {"sha256", manifest.input_sha256}};
-  json["model"] = {{"file", manifest.model.filename().string()},
-                   {"name", manifest.model_name},
-                   {"sha256", manifest.model_sha256}};
+  if (!manifest.model.empty())
+    json["model"] = {{"file", manifest.model.filename().string()},
+                     {"name", manifest.model_name},
+                     {"sha256", manifest.model_sha256}};
   json["output"] = {{"file", manifest.output.filename().string()},
                     {"sha256", manifest.output_sha256}};
   json["options"] = Object(manifest.options);

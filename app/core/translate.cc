@@ -9,13 +9,13 @@
 #include <memory>
 
 #include "app/core/engine_jobs.h"
+#include "app/core/file_plan.h"
 #include "app/core/machine.h"
 #include "app/core/manifest.h"
 #include "app/core/output_files.h"
 #include "app/core/select_device.h"
 #include "app/core/shipped.h"
 #include "app/core/torch_errors.h"
-#include "app/core/translate_plan.h"
 #include "app/core/translation_checks.h"
 #include "app/core/version.h"
 #include "io/file_util.h"
@@ -255,8 +255,13 @@ class Translator {
 TranslateResult Translate(const TranslateOptions& options, Progress& progress) {
   if (const std::string wrong = options.Check(); !wrong.empty()) throw OptionError(wrong);
   TranslateResult result;
-  result.cases = PlanTranslate(options);
-  const bool several = WritesToFolder(options);
+  for (const PlannedFile& file :
+       PlanFiles(options.inputs, options.output, options.plain_name ? "" : "_synthetic")) {
+    result.cases.emplace_back();
+    result.cases.back().input = file.input;
+    result.cases.back().output = file.output;
+  }
+  const bool several = GoesToFolder(options.inputs, options.output);
   if (!several) {
     const fs::path parent = options.output.parent_path();
     CheckFolderWritable(parent.empty() ? fs::path(".") : parent);

@@ -2,12 +2,31 @@
 #include "models/preprocess/fourier.h"
 
 #include <kissfft.hh>
+#include <memory>
 #include <vector>
 
 #include "models/metrics/parallel.h"
 
 namespace avocet::preprocess {
 namespace {
+
+// The last transform that this thread used. (kissfft::assign forgets to note a change of
+// direction.)
+template <typename Real>
+const kissfft<Real>& Plan(size_t length, bool inverse) {
+  struct Kept {
+    size_t length = 0;
+    bool inverse = false;
+    std::unique_ptr<kissfft<Real>> transform;
+  };
+  thread_local Kept kept;
+  if (!kept.transform || kept.length != length || kept.inverse != inverse) {
+    kept.transform = std::make_unique<kissfft<Real>>(length, inverse);
+    kept.length = length;
+    kept.inverse = inverse;
+  }
+  return *kept.transform;
+}
 
 // All lines along one axis.
 template <typename Real>
@@ -24,9 +43,7 @@ void TransformAxis(std::complex<Real>* data, const std::array<int64_t, 3>& size,
   const int64_t parts = outer > 1 ? outer : inner;
   const int64_t lines = outer > 1 ? inner : 1;
   metrics::ParallelFor(parts, metrics::ResolveThreads(threads), [&](int64_t part) {
-    // Of each thread's own: the transform keeps scratch memory.
-    thread_local kissfft<Real> transform(static_cast<size_t>(length), inverse);
-    transform.assign(static_cast<size_t>(length), inverse);
+    const kissfft<Real>& transform = Plan<Real>(static_cast<size_t>(length), inverse);
     std::vector<std::complex<Real>> line(length), result(length);
     for (int64_t i = 0; i < lines; ++i) {
       std::complex<Real>* first = outer > 1 ? data + part * length * inner + i : data + part;

@@ -13,7 +13,7 @@
 
 #include "app/base/error.h"
 #include "app/core/engine.h"
-#include "app/core/translate_plan.h"
+#include "app/core/file_plan.h"
 #include "app/core/translation_checks.h"
 #include "io/file_util.h"
 #include "io/volume_io.h"
@@ -195,10 +195,10 @@ TEST(Translate, FolderNamesAndFailures) {
                                    "b_synthetic.nrrd", "b_synthetic.manifest.json"}));
   EXPECT_NE(io::ReadTextFile(folder / "out/b_synthetic.nrrd").find("content: synthetic"),
             std::string::npos);
+  EXPECT_EQ(PlanFiles(options.inputs, folder / "out", "")[0].output, folder / "out/a.nii.gz");
   options.plain_name = true;
-  EXPECT_EQ(PlanTranslate(options)[0].output, folder / "out/a.nii.gz");
   options.output = folder / "in";
-  EXPECT_THROW(PlanTranslate(options), OptionError);  // would overwrite
+  EXPECT_THROW(RunJob(options, progress), OptionError);  // would overwrite
 }
 
 TEST(Translate, CancelAndDamagedModelLeaveNothing) {

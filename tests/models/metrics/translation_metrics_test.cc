@@ -111,6 +111,13 @@ TEST(Fourier, MatchesTheDefinitionAndInverts) {
   }
   preprocess::FourierTransform(f.data(), size, {true, true, true}, true, 2);
   for (size_t n = 0; n < x.size(); ++n) ASSERT_LT(std::abs(f[n] - x[n]), 1e-13);
+  // The same length along all axes, there and back.
+  std::vector<std::complex<float>> cube(8 * 8 * 8);
+  for (size_t n = 0; n < cube.size(); ++n) cube[n] = {static_cast<float>(n % 13), 1};
+  auto back = cube;
+  preprocess::FourierTransform(back.data(), {8, 8, 8}, {true, true, true}, false);
+  preprocess::FourierTransform(back.data(), {8, 8, 8}, {true, true, true}, true);
+  for (size_t n = 0; n < cube.size(); ++n) ASSERT_LT(std::abs(back[n] - cube[n]), 1e-5f);
   EXPECT_DOUBLE_EQ(preprocess::FrequencyOf(3, 6), -0.5);
   EXPECT_DOUBLE_EQ(preprocess::FrequencyOf(3, 7), 3 / 7.0);
 }
