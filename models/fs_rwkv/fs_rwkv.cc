@@ -113,7 +113,7 @@ class Runner {
     const at::Tensor large = at::pixel_shuffle(Conv(up + ".body.0", x, false), 2);
     Report(up, large);
     const FsFidelityBlock block(parameters_, enhance, options_);
-    return at::cat({large, block.Forward(skip)}, 1);
+    return at::cat({large, fused_ ? block.Infer(skip) : block.Forward(skip)}, 1);
   }
 
   at::Tensor Stage(const std::string& name, int blocks, const at::Tensor& image) const {
