@@ -34,6 +34,7 @@ void FsoGrid<T>::Plan(bool transpose) {
       run.block_shift = sign * (offset.dy * PaddedBlockCols() + offset.dx) * Lanes();
       run.first = static_cast<int32_t>(from - start);
       run.count = static_cast<int32_t>(to - from);
+      run.mask = ((1u << run.count) - 1) << run.first;
       runs.push_back(run);
     }
     first_run.push_back(static_cast<int32_t>(runs.size()));

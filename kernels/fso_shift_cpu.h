@@ -14,6 +14,7 @@ struct FsoRun {
   int64_t shift = 0;        // elements from the pixel to its source, on the padded grid
   int64_t block_shift = 0;  // the same on the padded grid of block means
   int32_t first = 0, count = 0;
+  uint32_t mask = 0;  // bits first to first + count
 };
 
 // One image with even sides on a zero-bordered grid, and its 2 x 2 block means likewise, so that

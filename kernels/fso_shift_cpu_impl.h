@@ -44,39 +44,44 @@ inline void StorePart(T* to, const Vector<T>& value, int64_t count) {
 
 template <typename T>
 inline T Sum(const Vector<T>& value) {
-  T part[kL];
-  std::memcpy(part, &value, sizeof value);
-  for (int64_t step = kL / 2; step > 0; step /= 2) {
-    for (int64_t i = 0; i < step; ++i) part[i] += part[i + step];
-  }
-  return part[0];
+  Vector<T> sum = value + __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1,
+                                                  2, 3, 4, 5, 6, 7);
+  sum += __builtin_shufflevector(sum, sum, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3);
+  sum += __builtin_shufflevector(sum, sum, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1);
+  return sum[0] + sum[1];
 }
 
 // One token into the padded grid, normalised on the way where the grid asks for it.
 template <typename T>
 inline void LoadToken(const FsoGrid<T>& g, const T* x, T* z) {
-  const int64_t c = g.channels, vectors = g.Lanes() / kL;
+  const int64_t c = g.channels, whole = c / kL * kL, tail = c - whole;
   if (g.norm_weight == nullptr) {
-    for (int64_t v = 0; v < vectors; ++v) {
-      StorePart<T>(z + v * kL, LoadPart(x + v * kL, c - v * kL), kL);
-    }
+    std::memcpy(z, x, c * sizeof(T));
+    if (tail > 0) std::memset(z + c, 0, (g.Lanes() - c) * sizeof(T));
     return;
   }
   Vector<T> total{};
-  for (int64_t v = 0; v < vectors; ++v) total += LoadPart(x + v * kL, c - v * kL);
+  for (int64_t v = 0; v < whole; v += kL) total += LoadVector(x + v);
+  if (tail > 0) total += LoadPart(x + whole, tail);
   const T mean = Sum<T>(total) / static_cast<T>(c);
   Vector<T> squares{};
-  for (int64_t v = 0; v < vectors; ++v) {
-    Vector<T> d = LoadPart(x + v * kL, c - v * kL) - mean;
-    for (int64_t i = c - v * kL; i < kL; ++i) d[i] = 0;  // lanes beyond the last channel
+  for (int64_t v = 0; v < whole; v += kL) {
+    const Vector<T> d = LoadVector(x + v) - mean;
+    squares += d * d;
+  }
+  if (tail > 0) {
+    Vector<T> d = LoadPart(x + whole, tail) - mean;
+    for (int64_t i = tail; i < kL; ++i) d[i] = 0;  // lanes beyond the last channel
     squares += d * d;
   }
   const T scale = 1 / std::sqrt(Sum<T>(squares) / static_cast<T>(c) + static_cast<T>(g.eps));
-  for (int64_t v = 0; v < vectors; ++v) {
-    const Vector<T> d = (LoadPart(x + v * kL, c - v * kL) - mean) * scale;
-    const Vector<T> n = d * LoadVector(g.norm_weight + v * kL) + LoadVector(g.norm_bias + v * kL);
-    std::memcpy(z + v * kL, &n, sizeof n);
-  }
+  const auto normalise = [&](const Vector<T>& value, int64_t v) {
+    const Vector<T> n =
+        (value - mean) * scale * LoadVector(g.norm_weight + v) + LoadVector(g.norm_bias + v);
+    std::memcpy(z + v, &n, sizeof n);
+  };
+  for (int64_t v = 0; v < whole; v += kL) normalise(LoadVector(x + v), v);
+  if (tail > 0) normalise(LoadPart(x + whole, tail), whole);
 }
 
 template <typename T>
@@ -117,73 +122,76 @@ void LoadBlockRow(const FsoGrid<T>& g, int64_t i) {
   }
 }
 
-// The values that the runs of one vector point at, zero in lanes without a run.
-template <typename T, typename Shift>
-inline Vector<T> Collect(const T* from, const FsoRun* run, const FsoRun* end, Shift shift) {
+// value |= the lanes of a run, zero elsewhere.
+template <typename T>
+inline void Collect(const T* from, const FsoRun& run, Vector<T>& value) {
 #if defined(__AVX512F__)
   if constexpr (std::is_same_v<T, float>) {
-    __m512 value = _mm512_setzero_ps();
-    for (; run != end; ++run) {
-      const __mmask16 mask = static_cast<__mmask16>(((1u << run->count) - 1) << run->first);
-      value = _mm512_mask_loadu_ps(value, mask, from + shift(*run));
-    }
-    Vector<T> result;
-    std::memcpy(&result, &value, sizeof result);
-    return result;
+    __m512 lanes;
+    std::memcpy(&lanes, &value, sizeof lanes);
+    lanes = _mm512_mask_loadu_ps(lanes, static_cast<__mmask16>(run.mask), from);
+    std::memcpy(&value, &lanes, sizeof lanes);
+    return;
   }
 #elif defined(__AVX2__)
   if constexpr (std::is_same_v<T, float>) {
-    const __m256i low = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i high = _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15);
-    __m256 a = _mm256_setzero_ps(), b = a;
-    for (; run != end; ++run) {
-      const __m256i before = _mm256_set1_epi32(run->first - 1);
-      const __m256i behind = _mm256_set1_epi32(run->first + run->count);
-      const auto inside = [&](__m256i lane) {
-        return _mm256_and_si256(_mm256_cmpgt_epi32(lane, before), _mm256_cmpgt_epi32(behind, lane));
-      };
-      const float* source = from + shift(*run);
-      if (run->first < 8) a = _mm256_or_ps(a, _mm256_maskload_ps(source, inside(low)));
-      if (run->first + run->count > 8) {
-        b = _mm256_or_ps(b, _mm256_maskload_ps(source + 8, inside(high)));
-      }
-    }
-    Vector<T> result;
-    std::memcpy(&result, &a, sizeof a);
-    std::memcpy(reinterpret_cast<char*>(&result) + sizeof a, &b, sizeof b);
-    return result;
+    const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const auto half = [&](int which) {
+      const __m256i mask = _mm256_set1_epi32(static_cast<int>(run.mask >> (8 * which)));
+      const __m256i inside = _mm256_cmpeq_epi32(_mm256_and_si256(mask, bits), bits);
+      __m256 lanes;
+      char* at = reinterpret_cast<char*>(&value) + which * sizeof lanes;
+      std::memcpy(&lanes, at, sizeof lanes);
+      lanes = _mm256_or_ps(lanes, _mm256_maskload_ps(from + 8 * which, inside));
+      std::memcpy(at, &lanes, sizeof lanes);
+    };
+    if (run.mask & 0xff) half(0);
+    if (run.mask >> 8) half(1);
+    return;
   }
 #endif
-  T value[kL] = {};
-  for (; run != end; ++run) {
-    const T* source = from + shift(*run);
-    for (int32_t i = run->first; i < run->first + run->count; ++i) value[i] = source[i];
+  for (int32_t i = run.first; i < run.first + run.count; ++i) value[i] = from[i];
+}
+
+// `kPixels` neighbours of one block (1 or 2), which share its means.
+template <int kMixes, int kPixels, typename T>
+inline void MixPixels(const FsoGrid<T>& g, const FsoMixArgs<T>& a, int64_t row, int64_t col,
+                      int64_t t) {
+  const int64_t lanes = g.Lanes(), c = g.channels;
+  const T* z = g.z + ((row + kFsoBorder) * g.PaddedCols() + col + kFsoBorder) * lanes;
+  const T* m = g.m + ((row / 2 + kFsoBorder) * g.PaddedBlockCols() + col / 2 + kFsoBorder) * lanes;
+  const FsoRun* run = g.runs.data();
+  const int32_t* last = g.first_run.data() + 1;
+  for (int64_t v = 0; v < lanes; v += kL, ++last) {
+    Vector<T> s[kPixels] = {}, ms{};
+    for (const FsoRun* end = g.runs.data() + *last; run != end; ++run) {
+      Collect(m + v + run->block_shift, *run, ms);
+      for (int p = 0; p < kPixels; ++p) Collect(z + p * lanes + v + run->shift, *run, s[p]);
+    }
+    const Vector<T> mean = LoadVector(m + v);
+    for (int p = 0; p < kPixels; ++p) {
+      const Vector<T> x = LoadVector(z + p * lanes + v);
+      const Vector<T> d = FsoDifference(x, s[p], ms, mean);
+      for (int j = 0; j < kMixes; ++j) {
+        StorePart<T>(a.out[j] + (t + p) * c + v, x + d * LoadVector(a.keep[j] + v), c - v);
+      }
+    }
   }
-  return LoadVector(value);
 }
 
 template <int kMixes, typename T>
 void MixTokens(const FsoGrid<T>& g, const FsoMixArgs<T>& a) {
-  const int64_t lanes = g.Lanes(), vectors = lanes / kL;
   int64_t row = a.first / g.cols, col = a.first % g.cols;
-  for (int64_t t = 0; t < a.count; ++t) {
-    const T* z = g.z + ((row + kFsoBorder) * g.PaddedCols() + col + kFsoBorder) * lanes;
-    const T* m =
-        g.m + ((row / 2 + kFsoBorder) * g.PaddedBlockCols() + col / 2 + kFsoBorder) * lanes;
-    for (int64_t v = 0; v < vectors; ++v) {
-      const FsoRun* run = g.runs.data() + g.first_run[v];
-      const FsoRun* end = g.runs.data() + g.first_run[v + 1];
-      const Vector<T> x = LoadVector(z + v * kL);
-      const Vector<T> s = Collect(z + v * kL, run, end, [](const FsoRun& r) { return r.shift; });
-      const Vector<T> ms =
-          Collect(m + v * kL, run, end, [](const FsoRun& r) { return r.block_shift; });
-      const Vector<T> d = FsoDifference(x, s, ms, LoadVector(m + v * kL));
-      for (int j = 0; j < kMixes; ++j) {
-        StorePart<T>(a.out[j] + t * g.channels + v * kL, x + d * LoadVector(a.keep[j] + v * kL),
-                     g.channels - v * kL);
-      }
+  for (int64_t t = 0; t < a.count;) {
+    const bool pair = col % 2 == 0 && t + 1 < a.count;  // even grids: the pair is in one row
+    if (pair) {
+      MixPixels<kMixes, 2>(g, a, row, col, t);
+    } else {
+      MixPixels<kMixes, 1>(g, a, row, col, t);
     }
-    if (++col == g.cols) {
+    t += pair ? 2 : 1;
+    col += pair ? 2 : 1;
+    if (col == g.cols) {
       col = 0;
       ++row;
     }

@@ -12,6 +12,7 @@
 namespace avocet::models {
 namespace {
 
+constexpr auto kChannelsLast = at::MemoryFormat::ChannelsLast;
 constexpr double kEps = 1e-5;
 constexpr double kMomentum = 0.1;
 constexpr int64_t kSimpleGroups = 8;
@@ -162,6 +163,95 @@ at::Tensor FsFidelityBlock::Forward(const at::Tensor& image) const {
   y = GroupNorm(".output_conv.1", y, 1);
   Report(".output_conv.1", y);
   y = at::tanh(y);
+  Report("", y);
+  return y;
+}
+
+// ---- inference
+
+FsFidelityBlock::Folded FsFidelityBlock::Fold(const std::string& name) const {
+  const at::Tensor scale = P(name + ".weight") * (P(name + ".running_var") + kEps).rsqrt();
+  return {scale, P(name + ".bias") - P(name + ".running_mean") * scale};
+}
+
+at::Tensor FsFidelityBlock::InferSimple(const std::string& p, const at::Tensor& x) const {
+  at::Tensor y = Conv(p + ".conv", x).contiguous(kChannelsLast);
+  const std::string norm = p + ".norm";
+  kernels::ApplyInPlace(y,
+                        kernels::GroupNormAffine(y, std::min(kSimpleGroups, y.size(1)),
+                                                 P(norm + ".weight"), P(norm + ".bias"), kEps),
+                        kernels::Activation::kRelu);
+  return y;
+}
+
+at::Tensor FsFidelityBlock::InferLargeSmallConv(const std::string& p, const at::Tensor& x) const {
+  const auto map = [&](const char* conv) { return P(p + ".lkp." + conv + ".weight").flatten(1); };
+  const Folded first = Fold(p + ".lkp.cv1.bn"), second = Fold(p + ".lkp.cv2.bn"),
+               third = Fold(p + ".lkp.cv3.bn"), last = Fold(p + ".bn");
+  at::Tensor z =
+      at::linear(x.permute({0, 2, 3, 1}), map("cv1.c") * first.scale.unsqueeze(1), first.shift)
+          .relu_()
+          .permute({0, 3, 1, 2});
+  z = Depthwise(p + ".lkp.cv2.c", z).permute({0, 2, 3, 1});
+  // Nothing but linear maps between the depthwise convolution and the next activation: one matrix.
+  const at::Tensor matrix = map("cv3.c") * third.scale.unsqueeze(1);
+  z = at::linear(z, matrix * second.scale, at::mv(matrix, second.shift) + third.shift).relu_();
+  z = at::linear(z, map("cv4"), P(p + ".lkp.cv4.bias")).permute({0, 3, 1, 2});
+  const std::string norm = p + ".lkp.norm";
+  const kernels::ChannelAffine kernel = kernels::GroupNormAffine(
+      z, z.size(1) / kKernelTaps, P(norm + ".weight"), P(norm + ".bias"), kEps);
+  return kernels::SkaNormAdd(x, z, kernel.scale, kernel.shift, last.scale, last.shift);
+}
+
+at::Tensor FsFidelityBlock::InferSeparableConv(const std::string& p, const at::Tensor& x) const {
+  const at::Tensor y = at::linear(Depthwise(p + ".depthwise", x).permute({0, 2, 3, 1}),
+                                  P(p + ".pointwise.weight").flatten(1));
+  return at::layer_norm(y, {y.size(3)}, P(p + ".norm.ln.weight"), P(p + ".norm.ln.bias"), kEps)
+      .relu_()
+      .permute({0, 3, 1, 2});
+}
+
+at::Tensor FsFidelityBlock::Infer(const at::Tensor& image) const {
+  const at::Tensor x = image.contiguous(kChannelsLast);
+  const int64_t c = x.size(1);
+  auto [low, high] = kernels::HaarForward(x);
+  // Sum over the paths of their outputs times their columns of `matrix`, [B, C, h, w].
+  const auto joined = [&](const at::Tensor& matrix, auto path_output) {
+    at::Tensor sum;
+    for (int n = 0; n < 3; ++n) {
+      const at::Tensor part = path_output(kPaths[n]).permute({0, 2, 3, 1});
+      const at::Tensor rows = part.reshape({-1, c}), columns = matrix.narrow(1, n * c, c).t();
+      if (n == 0) {
+        sum = at::mm(rows, columns);
+      } else {
+        sum.addmm_(rows, columns);
+      }
+    }
+    return sum.view({low.size(0), low.size(2), low.size(3), matrix.size(0)}).permute({0, 3, 1, 2});
+  };
+  const auto map = [&](const char* name) { return P(name + std::string(".weight")).flatten(1); };
+  const std::string low_name = ".low_freq_processor", high_name = ".high_freq_processor";
+  const at::Tensor low_back = joined(
+      at::mm(map(".low_back_conv"), map(".low_freq_processor.out_conv")), [&](const char* path) {
+        return InferLargeSmallConv(low_name + ".lsconv" + path,
+                                   InferSimple(low_name + ".conv" + path, low));
+      });
+  const at::Tensor high_joined =
+      joined(map(".high_freq_processor.out_conv"), [&](const char* path) {
+        return InferSeparableConv(high_name + ".dsconv" + path,
+                                  InferSimple(high_name + ".conv" + path, high));
+      });
+  const at::Tensor high_back =
+      at::linear(high_joined.permute({0, 2, 3, 1}), map(".high_back_conv")).permute({0, 3, 1, 2});
+  const at::Tensor weights = FusionWeights(low_back.mean({2, 3}, /*keepdim=*/true) * 0.5);
+  const at::Tensor spatial =
+      InferLargeSmallConv(".spatial_lsconv", InferSimple(".spatial_conv", x));
+  const at::Tensor fused = kernels::HaarInverseMix(
+      low_back, high_back, spatial, weights.select(1, 0).flatten(), weights.select(1, 1).flatten());
+  at::Tensor y = Conv(".output_conv.0", fused).contiguous(kChannelsLast);
+  kernels::ApplyInPlace(
+      y, kernels::GroupNormAffine(y, 1, P(".output_conv.1.weight"), P(".output_conv.1.bias"), kEps),
+      kernels::Activation::kTanh);
   Report("", y);
   return y;
 }

@@ -21,7 +21,20 @@ class FsFidelityBlock {
   // As differentiable operations.
   at::Tensor Forward(const at::Tensor& image) const;
 
+  // The same for evaluation without gradients, float32 on the CPU: norms folded into their
+  // neighbours, activations in place, the inverse wavelet transform and the fusion in one pass.
+  at::Tensor Infer(const at::Tensor& image) const;
+
  private:
+  // A BatchNorm with running statistics as a factor and a summand, [C] each.
+  struct Folded {
+    at::Tensor scale, shift;
+  };
+  Folded Fold(const std::string& name) const;
+  at::Tensor InferSimple(const std::string& p, const at::Tensor& x) const;
+  at::Tensor InferLargeSmallConv(const std::string& p, const at::Tensor& x) const;
+  at::Tensor InferSeparableConv(const std::string& p, const at::Tensor& x) const;
+
   const at::Tensor& P(const std::string& name) const { return parameters_.Get(name_ + name); }
   void Report(const std::string& name, const at::Tensor& value) const;
   at::Tensor BatchNorm(const std::string& name, const at::Tensor& x) const;

@@ -113,7 +113,7 @@ class Runner {
     const at::Tensor large = at::pixel_shuffle(Conv(up + ".body.0", x, false), 2);
     Report(up, large);
     const FsFidelityBlock block(parameters_, enhance, options_);
-    return at::cat({large, block.Forward(skip)}, 1);
+    return at::cat({large, fused_ ? block.Infer(skip) : block.Forward(skip)}, 1);
   }
 
   at::Tensor Stage(const std::string& name, int blocks, const at::Tensor& image) const {
@@ -126,7 +126,11 @@ class Runner {
     at::Tensor tokens = x.permute({0, 2, 3, 1}).reshape({x.size(0), rows * cols, x.size(1)});
     for (int n = 0; n < blocks; ++n) {
       const std::string block = name + "." + std::to_string(n);
-      tokens = blocks_.Block(block, tokens, grid);
+      if (fused_) {
+        blocks_.BlockInPlace(block, tokens, grid);
+      } else {
+        tokens = blocks_.Block(block, tokens, grid);
+      }
       Report(block, as_image(tokens));
     }
     const at::Tensor y = as_image(tokens);
@@ -243,7 +247,9 @@ at::Tensor FsRwkv::Forward(const at::Tensor& image, const ForwardOptions& option
   } else {
     x = ReflectTo(ReflectTo(x, 2, PaddedSide(height)), 3, PaddedSide(width));
   }
-  const at::Tensor y = Runner(config_, parameters_, options, false).Run(x);
+  const bool fused = !options.training && !c10::GradMode::is_enabled() && x.device().is_cpu() &&
+                     x.scalar_type() == at::kFloat;
+  const at::Tensor y = Runner(config_, parameters_, options, fused).Run(x);
   return y.slice(2, 0, height).slice(3, 0, width);
 }
 

@@ -46,8 +46,8 @@ std::unique_ptr<FsRwkv> LoadFsRwkv(const TensorFile& file, const std::string& so
     network->Initialise(generator);
   }
   for (const std::string& name : report.matched) {
-    const at::ScalarType type = network->parameters().Get(name).scalar_type();
-    network->parameters().Set(name, ToTensor(*file.Find(name)).to(type));
+    at::Tensor target = network->parameters().Get(name);
+    target.copy_(ToTensor(*file.Find(name)));  // one tensor at a time: the file is large
   }
   return network;
 }

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "kernels/bi_wkv.h"
+#include "kernels/fso_mix.h"
 #include "kernels/fso_shift.h"
 
 namespace avocet::models {
@@ -76,7 +77,28 @@ at::Tensor FsTokenBlocks::Block(const std::string& name, const at::Tensor& token
 
 void FsTokenBlocks::BlockInPlace(const std::string& name, at::Tensor& tokens,
                                  TokenGrid grid) const {
-  tokens.copy_(Block(name, tokens, grid));
+  const double count = static_cast<double>(tokens.size(1));
+  const auto input = [&](const std::string& norm, std::initializer_list<const char*> mixes) {
+    std::vector<at::Tensor> rows;
+    for (const char* mix : mixes) rows.push_back(P(name + mix).flatten());
+    return kernels::FsoMixInput{
+        tokens,    P(name + norm + ".weight"), P(name + norm + ".bias"), kNormEps, grid.rows,
+        grid.cols, 1 - at::stack(rows)};
+  };
+  std::string p = name + ".att.";
+  const auto [key, value, gate] = kernels::FsoMixLinear(
+      input(".ln1", {".att.spatial_mix_k", ".att.spatial_mix_v", ".att.spatial_mix_r"}),
+      P(p + "key.weight"), P(p + "value.weight"), P(p + "receptance.weight"));
+  const at::Tensor y =
+      kernels::BiWkv(P(p + "spatial_decay") / count, P(p + "spatial_first") / count, key, value,
+                     static_cast<int64_t>(mode_));
+  // The branch scales gamma go into the last matrix of their branch.
+  kernels::GatedLinearAdd(tokens, gate, y,
+                          P(p + "output.weight") * P(name + ".gamma1").unsqueeze(1));
+  p = name + ".ffn.";
+  kernels::FsoMixInput mix = input(".ln2", {".ffn.spatial_mix_k", ".ffn.spatial_mix_r"});
+  kernels::FsoChannelMix(mix, P(p + "key.weight"), P(p + "receptance.weight"),
+                         P(p + "value.weight") * P(name + ".gamma2").unsqueeze(1));
 }
 
 }  // namespace avocet::models
