@@ -176,7 +176,7 @@ TEST_F(Training, ResumesExactly) {
   ASSERT_EQ(resumed.epochs.size(), expected.epochs.size());
   for (size_t e = 0; e < expected.epochs.size(); ++e) {
     EXPECT_EQ(resumed.epochs[e].loss, expected.epochs[e].loss) << e;
-    EXPECT_EQ(resumed.epochs[e].class_dice, expected.epochs[e].class_dice) << e;
+    EXPECT_EQ(resumed.epochs[e].scores, expected.epochs[e].scores) << e;
   }
   for (const auto& entry : straight.parameters().entries()) {
     EXPECT_TRUE(at::equal(entry.value, again.parameters().Get(entry.name))) << entry.name;
