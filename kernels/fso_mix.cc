@@ -2,22 +2,13 @@
 #include "kernels/fso_mix.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-#include <c10/core/InferenceMode.h>
 #include <torch/library.h>
 
-#include <algorithm>
-#include <vector>
-
-#include "kernels/fso_shift.h"
-#include "kernels/fso_shift_cpu.h"
+#include "kernels/fso_bands.h"
 
 namespace avocet::kernels {
 namespace {
 
-// Tokens a task. Matrix products of this height run at full speed, and what a task touches (8 C
-// values a token) fits into 1 MB at C = 128.
-constexpr int64_t kBand = 256;
 constexpr int64_t kMaxBranches = 3;
 
 void Check(const FsoMixInput& in) {
@@ -34,96 +25,6 @@ void Check(const FsoMixInput& in) {
   TORCH_CHECK(in.keep.dim() == 2 && in.keep.size(0) >= 1 && in.keep.size(0) <= kMaxBranches &&
                   in.keep.size(1) == in.x.size(2),
               "fso_mix: keep must be [1 to 3, ", in.x.size(2), "], got ", in.keep.sizes());
-}
-
-// A vector of channels padded with zeros to whole SIMD vectors.
-at::Tensor Padded(const at::Tensor& vector, int64_t lanes) {
-  at::Tensor padded = at::zeros({lanes}, at::kFloat);
-  padded.narrow(0, 0, vector.numel()).copy_(vector.detach().flatten());
-  return padded;
-}
-
-// One image, normalised and on its grid; gives the mixed inputs of any band of tokens.
-class MixedInputs {
- public:
-  explicit MixedInputs(const FsoMixInput& in) : in_(in), kernels_(SelectFsoCpuKernels()) {
-    even_ = in.height % 2 == 0 && in.width % 2 == 0;
-    grid_.rows = in.height, grid_.cols = in.width, grid_.channels = in.x.size(2);
-    grid_.eps = in.eps;
-    const int64_t lanes = grid_.Lanes();
-    for (int64_t j = 0; j < in.keep.size(0); ++j) keep_.push_back(Padded(in.keep[j], lanes));
-    if (!even_) return;
-    grid_.Plan(/*transpose=*/false);
-    weight_ = Padded(in.norm_weight, lanes);
-    bias_ = Padded(in.norm_bias, lanes);
-    grid_.norm_weight = weight_.const_data_ptr<float>();
-    grid_.norm_bias = bias_.const_data_ptr<float>();
-    pixels_ = at::empty({grid_.PixelElements()}, at::kFloat);
-    means_ = at::empty({grid_.BlockElements()}, at::kFloat);
-    grid_.z = pixels_.mutable_data_ptr<float>();
-    grid_.m = means_.mutable_data_ptr<float>();
-  }
-
-  void Load(int64_t image) {
-    const at::Tensor tokens = in_.x.select(0, image);
-    if (even_) {
-      grid_.x = tokens.const_data_ptr<float>();
-      at::parallel_for(0, in_.height / 2, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) kernels_.load_f32(grid_, i);
-      });
-      return;
-    }
-    norm_ = at::layer_norm(tokens.unsqueeze(0), {tokens.size(1)}, in_.norm_weight, in_.norm_bias,
-                           in_.eps);
-    difference_ = FsoShift(norm_, in_.height, in_.width).sub_(norm_);
-  }
-
-  // Writes the branches of tokens [first, first + count), [count, C] each.
-  void Mix(int64_t first, int64_t count, float* const* out) const {
-    if (even_) {
-      FsoMixArgs<float> a;
-      a.first = first, a.count = count, a.mixes = static_cast<int>(keep_.size());
-      for (size_t j = 0; j < keep_.size(); ++j) {
-        a.keep[j] = keep_[j].const_data_ptr<float>();
-        a.out[j] = out[j];
-      }
-      kernels_.mix_f32(grid_, a);
-      return;
-    }
-    const int64_t c = grid_.channels;
-    const float* z = norm_.const_data_ptr<float>() + first * c;
-    const float* d = difference_.const_data_ptr<float>() + first * c;
-    for (size_t j = 0; j < keep_.size(); ++j) {
-      const float* keep = keep_[j].const_data_ptr<float>();
-      for (int64_t t = 0; t < count; ++t) {
-        for (int64_t i = 0; i < c; ++i) {
-          out[j][t * c + i] = z[t * c + i] + keep[i] * d[t * c + i];
-        }
-      }
-    }
-  }
-
- private:
-  const FsoMixInput& in_;
-  const FsoCpuKernels& kernels_;
-  bool even_ = true;
-  FsoGrid<float> grid_;
-  at::Tensor weight_, bias_, pixels_, means_;  // even grids
-  at::Tensor norm_, difference_;               // odd grids
-  std::vector<at::Tensor> keep_;
-};
-
-// Calls step(first, count) for all bands of `tokens`, in parallel. Library calls inside it run on
-// one thread.
-template <typename Step>
-void ForBands(int64_t tokens, Step step) {
-  const int64_t bands = (tokens + kBand - 1) / kBand;
-  at::parallel_for(0, bands, 1, [&](int64_t begin, int64_t end) {
-    const c10::InferenceMode inference;  // per thread
-    for (int64_t band = begin; band < end; ++band) {
-      step(band * kBand, std::min(kBand, tokens - band * kBand));
-    }
-  });
 }
 
 at::Tensor Transposed(const at::Tensor& weight) { return weight.detach().t(); }
@@ -147,7 +48,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> FsoMixLinear(const FsoMixInput& i
     outputs[j] = at::empty({batch, tokens, weight.size(0)}, in.x.options());
     maps[j] = Transposed(weight);
   }
-  MixedInputs mixed(in);
+  FsoMixedInputs mixed(in.x, in.norm_weight, in.norm_bias, in.eps, in.keep, in.height, in.width);
   for (int64_t n = 0; n < batch; ++n) {
     mixed.Load(n);
     ForBands(tokens, [&](int64_t first, int64_t count) {
@@ -197,7 +98,7 @@ void FsoChannelMix(FsoMixInput& in, const at::Tensor& key, const at::Tensor& rec
   const FsoCpuKernels& kernels = SelectFsoCpuKernels();
   const at::Tensor key_map = Transposed(key), gate_map = Transposed(receptance),
                    value_map = Transposed(value);
-  MixedInputs mixed(in);
+  FsoMixedInputs mixed(in.x, in.norm_weight, in.norm_bias, in.eps, in.keep, in.height, in.width);
   for (int64_t n = 0; n < in.x.size(0); ++n) {
     mixed.Load(n);
     float* x = in.x.select(0, n).mutable_data_ptr<float>();

@@ -141,6 +141,10 @@ at::Tensor FsoShift(const at::Tensor& x, int64_t height, int64_t width) {
   return Call("avocet::fso_shift", x, height, width);
 }
 
+at::Tensor FsoShiftAdjoint(const at::Tensor& grad, int64_t height, int64_t width) {
+  return Call("avocet::fso_shift_backward", grad, height, width);
+}
+
 TORCH_LIBRARY_FRAGMENT(avocet, library) {
   library.def("fso_shift(Tensor x, int height, int width) -> Tensor");
   library.def("fso_shift_backward(Tensor grad, int height, int width) -> Tensor");

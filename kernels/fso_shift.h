@@ -21,4 +21,7 @@ namespace avocet::kernels {
 // Registered as torch.ops.avocet.fso_shift.
 at::Tensor FsoShift(const at::Tensor& x, int64_t height, int64_t width);
 
+// The adjoint: the gradient of x from that of the result. No gradient of its own.
+at::Tensor FsoShiftAdjoint(const at::Tensor& grad, int64_t height, int64_t width);
+
 }  // namespace avocet::kernels

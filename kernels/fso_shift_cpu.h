@@ -48,9 +48,10 @@ struct FsoGrid {
 template <typename T>
 struct FsoMixArgs {
   int64_t first = 0, count = 0;
-  int mixes = 0;          // 1 to 3
-  const T* keep[3] = {};  // [Lanes()] each; 1 gives FSO(z)
-  T* out[3] = {};         // [count, channels] each
+  int mixes = 0;            // 1 to 3
+  const T* keep[3] = {};    // [Lanes()] each; 1 gives FSO(z)
+  T* out[3] = {};           // [count, channels] each
+  T* difference = nullptr;  // FSO(z) - z, the same shape; null: not wanted
 };
 
 struct FsoCpuKernels {

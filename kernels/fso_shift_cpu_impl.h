@@ -172,6 +172,7 @@ inline void MixPixels(const FsoGrid<T>& g, const FsoMixArgs<T>& a, int64_t row, 
     for (int p = 0; p < kPixels; ++p) {
       const Vector<T> x = LoadVector(z + p * lanes + v);
       const Vector<T> d = FsoDifference(x, s[p], ms, mean);
+      if (a.difference != nullptr) StorePart<T>(a.difference + (t + p) * c + v, d, c - v);
       for (int j = 0; j < kMixes; ++j) {
         StorePart<T>(a.out[j] + (t + p) * c + v, x + d * LoadVector(a.keep[j] + v), c - v);
       }

@@ -79,13 +79,13 @@ at::Tensor FsFidelityBlock::Simple(const std::string& p, const at::Tensor& x) co
 }
 
 at::Tensor FsFidelityBlock::LargeSmallConv(const std::string& p, const at::Tensor& x) const {
-  at::Tensor z = at::relu(BatchNorm(p + ".lkp.cv1.bn", Pointwise(p + ".lkp.cv1.c", x)));
+  at::Tensor z = BatchNorm(p + ".lkp.cv1.bn", Pointwise(p + ".lkp.cv1.c", x));
   Report(p + ".lkp.cv1", z);
-  z = BatchNorm(p + ".lkp.cv2.bn", Depthwise(p + ".lkp.cv2.c", z));
+  z = BatchNorm(p + ".lkp.cv2.bn", Depthwise(p + ".lkp.cv2.c", at::relu(z)));
   Report(p + ".lkp.cv2", z);
-  z = at::relu(BatchNorm(p + ".lkp.cv3.bn", Pointwise(p + ".lkp.cv3.c", z)));
+  z = BatchNorm(p + ".lkp.cv3.bn", Pointwise(p + ".lkp.cv3.c", z));
   Report(p + ".lkp.cv3", z);
-  z = Pointwise(p + ".lkp.cv4", z, /*bias=*/true);
+  z = Pointwise(p + ".lkp.cv4", at::relu(z), /*bias=*/true);
   Report(p + ".lkp.cv4", z);
   z = GroupNorm(p + ".lkp.norm", z, z.size(1) / kKernelTaps);
   Report(p + ".lkp.norm", z);

@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 
 #include <cmath>
 #include <vector>
@@ -48,15 +49,25 @@ TokenGrid GridOf(const at::Tensor& image, FsGeometry geometry) {
   return {side, side};
 }
 
+// Which kernels run. The plain path is the reference: every type and device, and hooks see the
+// inside of blocks.
+enum class Path { kPlain, kTraining, kInference };
+
+Path ChoosePath(const at::Tensor& image, const ForwardOptions& options) {
+  if (!image.device().is_cpu() || image.scalar_type() != at::kFloat) return Path::kPlain;
+  if (!options.training && !c10::GradMode::is_enabled()) return Path::kInference;
+  return options.hook ? Path::kPlain : Path::kTraining;
+}
+
 class Runner {
  public:
   Runner(const FsRwkvConfig& config, const ParameterStore& parameters,
-         const ForwardOptions& options, bool fused)
+         const ForwardOptions& options, Path path)
       : config_(config),
         parameters_(parameters),
         options_(options),
         blocks_(parameters, config.wkv, options),
-        fused_(fused) {}
+        path_(path) {}
 
   at::Tensor Run(const at::Tensor& image) const {
     const auto [n1, n2, n3, n4] = config_.sizes.blocks;
@@ -113,7 +124,7 @@ class Runner {
     const at::Tensor large = at::pixel_shuffle(Conv(up + ".body.0", x, false), 2);
     Report(up, large);
     const FsFidelityBlock block(parameters_, enhance, options_);
-    return at::cat({large, fused_ ? block.Infer(skip) : block.Forward(skip)}, 1);
+    return at::cat({large, path_ == Path::kInference ? block.Infer(skip) : block.Forward(skip)}, 1);
   }
 
   at::Tensor Stage(const std::string& name, int blocks, const at::Tensor& image) const {
@@ -126,8 +137,10 @@ class Runner {
     at::Tensor tokens = x.permute({0, 2, 3, 1}).reshape({x.size(0), rows * cols, x.size(1)});
     for (int n = 0; n < blocks; ++n) {
       const std::string block = name + "." + std::to_string(n);
-      if (fused_) {
+      if (path_ == Path::kInference) {
         blocks_.BlockInPlace(block, tokens, grid);
+      } else if (path_ == Path::kTraining) {
+        tokens = blocks_.TrainingBlock(block, tokens, grid);
       } else {
         tokens = blocks_.Block(block, tokens, grid);
       }
@@ -142,7 +155,7 @@ class Runner {
   const ParameterStore& parameters_;
   const ForwardOptions& options_;
   FsTokenBlocks blocks_;
-  bool fused_;
+  Path path_;
 };
 
 }  // namespace
@@ -247,9 +260,9 @@ at::Tensor FsRwkv::Forward(const at::Tensor& image, const ForwardOptions& option
   } else {
     x = ReflectTo(ReflectTo(x, 2, PaddedSide(height)), 3, PaddedSide(width));
   }
-  const bool fused = !options.training && !c10::GradMode::is_enabled() && x.device().is_cpu() &&
-                     x.scalar_type() == at::kFloat;
-  const at::Tensor y = Runner(config_, parameters_, options, fused).Run(x);
+  // Under autocast too: the operators have no half-precision form.
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+  const at::Tensor y = Runner(config_, parameters_, options, ChoosePath(x, options)).Run(x);
   return y.slice(2, 0, height).slice(3, 0, width);
 }
 

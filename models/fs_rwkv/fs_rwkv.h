@@ -53,9 +53,9 @@ class FsRwkv {
   // Official geometry: H and W multiples of 8 and H * W a square, as the official code asks; throws
   // OptionError for others. When H = W the two are the same.
   //
-  // Without gradients and on a float32 CPU image a path with fused kernels runs; its results differ
-  // from the other one by rounding only, and do not depend on the number of threads. Thread-safe
-  // in evaluation mode.
+  // float32 images on the CPU take fused kernels, other ones for inference than for training;
+  // results differ from the plain path by rounding only, and without gradients do not depend on the
+  // number of threads. Arithmetic is float32 under autocast too. Thread-safe in evaluation mode.
   at::Tensor Forward(const at::Tensor& image, const ForwardOptions& options = {}) const;
 
  private:

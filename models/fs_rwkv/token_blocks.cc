@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "kernels/bi_wkv.h"
+#include "kernels/fso_branch.h"
 #include "kernels/fso_mix.h"
 #include "kernels/fso_shift.h"
 
@@ -73,6 +74,24 @@ at::Tensor FsTokenBlocks::Block(const std::string& name, const at::Tensor& token
   mixed = ChannelMix(name + ".ffn", norm, grid);
   Report(name + ".ffn", mixed);
   return at::addcmul(x, mixed, P(name + ".gamma2"));
+}
+
+at::Tensor FsTokenBlocks::TrainingBlock(const std::string& name, const at::Tensor& tokens,
+                                        TokenGrid grid) const {
+  const std::string att = name + ".att.", ffn = name + ".ffn.";
+  const at::Tensor x = kernels::SpatialBranch(
+      tokens,
+      {P(name + ".ln1.weight"), P(name + ".ln1.bias"), P(att + "spatial_mix_k"),
+       P(att + "spatial_mix_v"), P(att + "spatial_mix_r"), P(att + "key.weight"),
+       P(att + "value.weight"), P(att + "receptance.weight"), P(att + "spatial_decay"),
+       P(att + "spatial_first"), P(att + "output.weight"), P(name + ".gamma1")},
+      grid.rows, grid.cols, static_cast<int64_t>(mode_));
+  return kernels::ChannelBranch(
+      x,
+      {P(name + ".ln2.weight"), P(name + ".ln2.bias"), P(ffn + "spatial_mix_k"),
+       P(ffn + "spatial_mix_r"), P(ffn + "key.weight"), P(ffn + "receptance.weight"),
+       P(ffn + "value.weight"), P(name + ".gamma2")},
+      grid.rows, grid.cols);
 }
 
 void FsTokenBlocks::BlockInPlace(const std::string& name, at::Tensor& tokens,

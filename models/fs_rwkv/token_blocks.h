@@ -26,7 +26,10 @@ class FsTokenBlocks {
   // The block whose tensors begin with `name`, as differentiable operations.
   at::Tensor Block(const std::string& name, const at::Tensor& tokens, TokenGrid grid) const;
 
-  // The same with fused kernels, for float32 on the CPU: `tokens`, contiguous, become the result.
+  // The same with few tensors kept for the gradient, for float32 on the CPU. Reports nothing.
+  at::Tensor TrainingBlock(const std::string& name, const at::Tensor& tokens, TokenGrid grid) const;
+
+  // The same without gradients, for float32 on the CPU: `tokens`, contiguous, become the result.
   void BlockInPlace(const std::string& name, at::Tensor& tokens, TokenGrid grid) const;
 
  private:
