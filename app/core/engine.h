@@ -16,6 +16,8 @@ struct ForwardJobOptions;
 struct ForwardJobResult;
 struct TrainOptions;
 struct TrainResult;
+struct TrainTranslationOptions;
+struct TrainTranslationResult;
 struct DeviceRequest;
 struct DeviceReport;
 
@@ -25,6 +27,7 @@ struct Engine {
   TranslateResult (*translate)(const TranslateOptions&, Progress&);
   ForwardJobResult (*forward)(const ForwardJobOptions&, Progress&);
   TrainResult (*train)(const TrainOptions&, Progress&);
+  TrainTranslationResult (*train_translation)(const TrainTranslationOptions&, Progress&);
   DeviceReport (*describe_devices)();
 };
 

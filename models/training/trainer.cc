@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "models/training/batch_queue.h"
 #include "models/training/losses.h"
 
 namespace avocet::models {
@@ -78,7 +79,7 @@ class SegmentationTask final : public TrainingTask {
 
   void BeginEpoch(int64_t epoch, int64_t first_step) override {
     queue_.reset();
-    queue_ = std::make_unique<BatchQueue>(dataset_, epoch, first_step);
+    queue_ = std::make_unique<BatchQueue<SliceDataset>>(dataset_, epoch, first_step);
   }
 
   StepLoss NextStep(at::Generator& generator) override {
@@ -149,7 +150,7 @@ class SegmentationTask final : public TrainingTask {
   const std::vector<TrainingCase>& validation_;
   TrainerOptions options_;
   SliceDataset dataset_;
-  std::unique_ptr<BatchQueue> queue_;
+  std::unique_ptr<BatchQueue<SliceDataset>> queue_;
 };
 
 }  // namespace

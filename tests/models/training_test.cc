@@ -11,6 +11,7 @@
 
 #include "app/base/error.h"
 #include "models/checkpoint/tensor_file.h"
+#include "models/training/batch_queue.h"
 #include "models/training/optimizer.h"
 #include "models/training/trainer.h"
 #include "tests/support/test_support.h"
@@ -243,7 +244,7 @@ TEST(SliceDatasetTest, EpochsAreBalancedAndReproducible) {
   EXPECT_EQ(dataset.steps_per_epoch(), expected / 5);
 
   // The queue hands out the same batches, wherever it starts.
-  BatchQueue queue(dataset, 2, 1);
+  BatchQueue<SliceDataset> queue(dataset, 2, 1);
   const auto direct = dataset.MakeBatch(2, 1, order);
   const auto queued = queue.Next();
   EXPECT_TRUE(at::equal(direct.image, queued.image));
