@@ -43,6 +43,8 @@ void AddTranslate(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_flag("--head-only", options->head_only,
                     "Keep the input outside of the head (found by threshold)");
+  command->add_flag("--picture", options->picture,
+                    "Also write NAME.png: middle slices of input, output and difference");
   command->add_flag("--plain-name", options->plain_name,
                     "Name outputs in a folder as the inputs, without _synthetic");
   command->add_option("--batch", options->batch, "Slices computed at once, 0 = 1 on a CPU")

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <memory>
 
+#include "app/core/comparison_strip.h"
 #include "app/core/engine_jobs.h"
 #include "app/core/file_plan.h"
 #include "app/core/machine.h"
@@ -171,7 +172,7 @@ class Translator {
     item.slice_difference_output = translation.consistency.output;
     item.slice_difference_change = translation.consistency.change;
     UpdateOrThrow(progress, begin + share * 0.95, name + ": writing");
-    Write(image, translation, item, start, warnings);
+    Write(image, values, translation, item, start, warnings);
     item.seconds = SecondsSince(start);
   }
 
@@ -189,14 +190,20 @@ class Translator {
     }
   }
 
-  void Write(const io::Volume& image, const models::Translation& translation,
-             const TranslateCase& item, Clock::time_point start,
-             const std::vector<std::string>& warnings) const {
+  void Write(const io::Volume& image, const std::vector<float>& values,
+             const models::Translation& translation, const TranslateCase& item,
+             Clock::time_point start, const std::vector<std::string>& warnings) const {
     OutputSet outputs;
     io::Volume result = io::ZerosLike(image, io::VoxelType::kFloat32);
     std::copy(translation.values.begin(), translation.values.end(), result.As<float>());
     result.description = std::string("synthetic, not acquired: avocet translate ") + Version();
     io::WriteVolume(result, outputs.Begin(item.output));
+    if (options_.picture) {
+      WriteComparisonStrip(image.geometry,
+                           {{"input", &values}, {"output (synthetic)", &translation.values}},
+                           "Research use, not for diagnosis. Model: " + model_.card.name,
+                           outputs.Begin(Beside(item.output, ".png")));
+    }
     Manifest manifest = ManifestFor(item, translation);
     manifest.seconds = SecondsSince(start);
     manifest.warnings = warnings;

@@ -21,6 +21,7 @@ struct TranslateOptions {
   std::string wkv;          // "" = what the model says
   bool head_only = false;   // outside of the head the input is kept
   bool plain_name = false;  // files in a folder keep their names, without "_synthetic"
+  bool picture = false;     // also write NAME.png: middle slices of input, output, difference
   bool force = false;       // run although the image does not look right for the model
   DeviceRequest device;
 

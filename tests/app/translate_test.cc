@@ -105,10 +105,19 @@ TEST(Translate, IdentityNetworkGivesTheInputInItsGeometry) {
   const fs::path model = WriteRandomTranslator(TranslatorCard(), 0, "identity.safetensors");
   const fs::path out = folder / "out/result.nii";
   Recorder progress;
-  const TranslateResult result = RunJob(OptionsFor(folder / "head.nii", model, out), progress);
+  TranslateOptions options = OptionsFor(folder / "head.nii", model, out);
+  options.picture = true;
+  const TranslateResult result = RunJob(options, progress);
   ASSERT_EQ(result.failed, 0);
   EXPECT_EQ(progress.last, 1);
-  EXPECT_EQ(NamesIn(folder / "out"), (std::set<std::string>{"result.nii", "result.manifest.json"}));
+  EXPECT_EQ(NamesIn(folder / "out"),
+            (std::set<std::string>{"result.nii", "result.manifest.json", "result.png"}));
+  // Input, output and difference side by side; without a change the difference is grey.
+  const io::Volume picture = io::ReadVolume(folder / "out/result.png");
+  ASSERT_GT(picture.geometry.size[0], 600);
+  ASSERT_EQ(picture.components, 3);
+  const int64_t width = picture.geometry.size[0];
+  EXPECT_NEAR(picture.As<uint8_t>()[3 * (150 * width + width - 100)], 127.5, 1);
   EXPECT_EQ(result.cases[0].plane, "coronal");  // the thick axis, not the model's sagittal
   EXPECT_EQ(result.cases[0].mean_change, 0);
   // Said once.
