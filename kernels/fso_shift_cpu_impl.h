@@ -44,11 +44,19 @@ inline void StorePart(T* to, const Vector<T>& value, int64_t count) {
 
 template <typename T>
 inline T Sum(const Vector<T>& value) {
+#if defined(__AVX512F__)
   Vector<T> sum = value + __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1,
                                                   2, 3, 4, 5, 6, 7);
   sum += __builtin_shufflevector(sum, sum, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3);
   sum += __builtin_shufflevector(sum, sum, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1);
   return sum[0] + sum[1];
+#else
+  T part[kL];
+  std::memcpy(part, &value, sizeof value);
+  T half[kL / 2];
+  for (int i = 0; i < kL / 2; ++i) half[i] = part[i] + part[i + kL / 2];
+  return ((half[0] + half[4]) + (half[2] + half[6])) + ((half[1] + half[5]) + (half[3] + half[7]));
+#endif
 }
 
 // One token into the padded grid, normalised on the way where the grid asks for it.
@@ -206,37 +214,46 @@ void Mix(const FsoGrid<T>& g, const FsoMixArgs<T>& a) {
   if (a.mixes == 3) MixTokens<3>(g, a);
 }
 
-template <typename Step>
-inline void ForVectors(int64_t n, Step step) {
-  int64_t i = 0;
-  for (; i + kL <= n; i += kL) step(i, kL);
-  if (i < n) step(i, n - i);
-}
-
+// Pointwise steps are plain loops: the compiler vectorises them to the width of the instruction
+// set, where it would split comparisons of 16-lane vectors into single elements.
 void SquaredRelu(float* x, int64_t n) {
-  ForVectors(n, [&](int64_t i, int64_t count) {
-    const VectorF32 value = LoadPart(x + i, count);
-    const VectorF32 positive = value < 0 ? VectorF32{} : value;  // NaN stays
-    StorePart<float>(x + i, positive * positive, count);
-  });
+  for (int64_t i = 0; i < n; ++i) {
+    const float positive = x[i] < 0 ? 0.0f : x[i];  // NaN stays
+    x[i] = positive * positive;
+  }
 }
 
-inline VectorF32 Sigmoid(VectorF32 r) {
-  const VectorF32 e = Exp(r > 0 ? -r : r);
-  return (r > 0 ? VectorF32{} + 1 : e) / (1 + e);
+// 1 / (1 + e^{-r}) with the exponential of simd_exp.h.
+inline float Sigmoid(float r) {
+  constexpr float kMagic = 12582912.0f;
+  const float size = r < 0 ? -r : r;
+  const float x = size > 87.0f ? -87.0f : -size;
+  const float shifted = x * 1.44269504088896341f + kMagic;
+  const float n = shifted - kMagic;
+  const float d = (x - n * 0.693145751953125f) - n * 1.42860682030941723e-6f;
+  float p = d * (1.0f / 5040) + (1.0f / 720);
+  p = p * d + (1.0f / 120);
+  p = p * d + (1.0f / 24);
+  p = p * d + (1.0f / 6);
+  p = p * d + 0.5f;
+  p = p * (d * d) + d;
+  p = p + 1.0f;
+  int32_t bits, exponent;
+  std::memcpy(&bits, &p, sizeof bits);
+  std::memcpy(&exponent, &shifted, sizeof exponent);
+  bits += static_cast<int32_t>(static_cast<uint32_t>(exponent) << 23);
+  float e;
+  std::memcpy(&e, &bits, sizeof e);
+  const float above = r < 0 ? e : 1.0f;
+  return above / (1.0f + e);
 }
 
-void Gate(const float* r, const float* y, float* out, int64_t n) {
-  ForVectors(n, [&](int64_t i, int64_t count) {
-    StorePart<float>(out + i, Sigmoid(LoadPart(r + i, count)) * LoadPart(y + i, count), count);
-  });
+void Gate(const float* __restrict r, const float* __restrict y, float* __restrict out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = Sigmoid(r[i]) * y[i];
 }
 
-void GateAdd(const float* r, const float* y, float* x, int64_t n) {
-  ForVectors(n, [&](int64_t i, int64_t count) {
-    const VectorF32 gated = Sigmoid(LoadPart(r + i, count)) * LoadPart(y + i, count);
-    StorePart<float>(x + i, LoadPart(x + i, count) + gated, count);
-  });
+void GateAdd(const float* __restrict r, const float* __restrict y, float* __restrict x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] += Sigmoid(r[i]) * y[i];
 }
 
 }  // namespace

@@ -162,6 +162,7 @@ class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
 
 at::Tensor GroupNorm(const at::Tensor& x, int64_t groups, const at::Tensor& weight,
                      const at::Tensor& bias, double eps) {
+  if (!x.device().is_cpu()) return at::group_norm(x, groups, weight, bias, eps);
   Check(x, groups, weight, bias);
   return GroupNormFunction::apply(x, groups, weight, bias, eps);
 }
