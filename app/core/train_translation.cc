@@ -244,7 +244,7 @@ TrainTranslationResult TrainOnPairs(const TrainTranslationOptions& o, Progress& 
   const Split split = FindPairs(o);
   models::ModelCard card = CardOf(o, config.sizes);
   std::vector<models::PairStack> training, validation;
-  std::vector<std::array<double, 3>> quartiles;
+  std::vector<ImageStatistics> statistics;
   const size_t total = split.training.size() + split.validation.size();
   for (const bool held_out : {false, true}) {
     for (const PairFile& file : held_out ? split.validation : split.training) {
@@ -257,7 +257,7 @@ TrainTranslationResult TrainOnPairs(const TrainTranslationOptions& o, Progress& 
         image.geometry.size = one.size;
         image.geometry.spacing = one.spacing;
         image.geometry.direction = one.direction;
-        quartiles.push_back(MeasureImage(image, one.source, card).head_quartiles);
+        statistics.push_back(MeasureImage(image, one.source, card));
       }
       (held_out ? validation : training).push_back(models::MakeStack(one, card, o.shared_scale));
     }
@@ -267,7 +267,9 @@ TrainTranslationResult TrainOnPairs(const TrainTranslationOptions& o, Progress& 
   card.provenance["training_cases"] = Joined(split.training);
   card.provenance["validation_cases"] = Joined(split.validation);
   card.provenance["seed"] = std::to_string(o.run.seed);
-  if (!quartiles.empty()) card.provenance["head_quartiles"] = HeadQuartilesText(quartiles);
+  if (!statistics.empty()) {
+    for (const auto& [key, text] : TrainingStatistics(statistics)) card.provenance[key] = text;
+  }
 
   models::FsRwkv network(config);
   at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(o.run.seed);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <set>
 
 #include "models/predict/slice_layout.h"
@@ -129,6 +130,8 @@ ImageStatistics MeasureImage(const io::Volume& image, const std::vector<float>& 
   const auto [low, high] = std::minmax_element(finite.begin(), finite.end());
   s.lowest = *low;
   s.highest = *high;
+  s.constant = static_cast<double>(std::count(finite.begin(), finite.end(), *low)) /
+               static_cast<double>(finite.size());
   s.percentile_1 = Percentile(finite, 1);
   s.percentile_99_5 = Percentile(finite, 99.5);
   double lower = s.lowest, upper = s.percentile_99_5;
@@ -171,6 +174,14 @@ ImageCheck CheckTranslationInput(const io::Volume& image, const std::vector<floa
     check.refusal = "all its voxels have the same value, so there is nothing to translate";
     return check;
   }
+  const auto trained = card.provenance.find("constant_share");
+  if (trained != card.provenance.end() &&
+      s.constant > std::strtod(trained->second.c_str(), nullptr) + 0.2) {
+    check.warnings.push_back(
+        Percent(s.constant) +
+        " of its voxels have exactly the lowest value (a masked background?), unlike the model's "
+        "training images; expect artefacts at the rim of the object");
+  }
   const std::string wanted = card.modality.empty() ? "MR" : card.modality;
   if (!image.modality.empty() && image.modality != wanted) {
     check.refusal = "its header says " + image.modality + ", and the model was made for " + wanted;
@@ -201,19 +212,23 @@ ImageCheck CheckTranslationInput(const io::Volume& image, const std::vector<floa
   return check;
 }
 
-std::string HeadQuartilesText(const std::vector<std::array<double, 3>>& of_images) {
+std::vector<std::pair<std::string, std::string>> TrainingStatistics(
+    const std::vector<ImageStatistics>& of_images) {
   std::string text;
+  char part[40];
+  double constant = 0;
   for (int q = 0; q < 3; ++q) {
     double low = 1, high = 0;
-    for (const auto& quartiles : of_images) {
-      low = std::min(low, quartiles[q]);
-      high = std::max(high, quartiles[q]);
+    for (const ImageStatistics& s : of_images) {
+      low = std::min(low, s.head_quartiles[q]);
+      high = std::max(high, s.head_quartiles[q]);
+      constant = std::max(constant, s.constant);
     }
-    char part[40];
     std::snprintf(part, sizeof part, "%s%.3f-%.3f", q ? " " : "", low, high);
     text += part;
   }
-  return text;
+  std::snprintf(part, sizeof part, "%.3f", constant);
+  return {{"head_quartiles", text}, {"constant_share", part}};
 }
 
 }  // namespace avocet::core

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/core/image_checks.h"
@@ -24,6 +25,8 @@ struct ImageStatistics {
   // Of the pixels at the rim of the slices of the acquisition plane that are dark: a head is
   // surrounded by air, a photo and a body part that fills the image are not.
   double dark_rim = 0;
+  // Of all voxels that have exactly the lowest value: a masked (skull-stripped) image has many.
+  double constant = 0;
   // 25th, 50th and 75th percentile inside the head mask, on the model's intensity scale [0, 1]:
   // which tissue is how bright is the contrast of the sequence.
   std::array<double, 3> head_quartiles{0, 0, 0};
@@ -38,8 +41,11 @@ ImageStatistics MeasureImage(const io::Volume& image, const std::vector<float>& 
 ImageCheck CheckTranslationInput(const io::Volume& image, const std::vector<float>& values,
                                  const models::ModelCard& card);
 
-// The provenance entry that CheckTranslationInput understands: lowest and highest quartiles over
-// the training images, "0.21-0.33 0.40-0.52 0.55-0.70".
-std::string HeadQuartilesText(const std::vector<std::array<double, 3>>& of_images);
+// Provenance entries that CheckTranslationInput understands, from the statistics of the training
+// images: "head_quartiles", lowest and highest of each ("0.21-0.33 0.40-0.52 0.55-0.70"), and
+// "constant_share", the largest share of voxels with exactly the lowest value. An image with a
+// masked background gets a warning when those of the training had noise there.
+std::vector<std::pair<std::string, std::string>> TrainingStatistics(
+    const std::vector<ImageStatistics>& of_images);
 
 }  // namespace avocet::core

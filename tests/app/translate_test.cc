@@ -279,10 +279,18 @@ TEST(Translate, ContrastOfTheTrainingImages) {
   const io::Volume image = Head();
   const auto values = image.ToFloat();
   models::ModelCard card = TranslatorCard();
-  const auto quartiles = MeasureImage(image, values, card).head_quartiles;
+  const ImageStatistics trained = MeasureImage(image, values, card);
+  const auto quartiles = trained.head_quartiles;
   EXPECT_GT(quartiles[1], quartiles[0]);
-  card.provenance["head_quartiles"] = HeadQuartilesText({quartiles});
+  for (const auto& [key, text] : TrainingStatistics({trained})) card.provenance[key] = text;
   EXPECT_EQ(CheckTranslationInput(image, values, card).refusal, "");
+  // A masked background is told, not refused.
+  auto masked = values;
+  for (float& v : masked) v = v > 60 ? v : 0;
+  const ImageCheck check = CheckTranslationInput(image, masked, card);
+  EXPECT_EQ(check.refusal, "");
+  ASSERT_EQ(check.warnings.size(), 1u);
+  EXPECT_NE(check.warnings[0].find("masked"), std::string::npos);
   auto other = values;  // a sequence in which everything is about equally bright
   for (float& v : other) v = v > 60 ? 200 + 0.65f * v : v;
   const auto q = MeasureImage(image, other, card).head_quartiles;
