@@ -48,6 +48,8 @@ void AddDegrade(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--bias", o.degrade.bias, "Largest |log| of a smooth bias field")
       ->capture_default_str();
+  command->add_flag("--empty-air", o.degrade.empty_air,
+                    "0 outside of the head, as many scanners and archives leave it");
   command
       ->add_option("--reconstruction", *reconstruction,
                    "zero-fill, linear, bicubic, lanczos (onto the input's grid), or acquired (the "

@@ -95,6 +95,9 @@ void AddTranslationOptions(CLI::App* command, core::TrainTranslationOptions& t,
   command->add_option("--validation-pairs", t.validation_pairs, "The same, of the validation pairs")
       ->check(CLI::ExistingFile)
       ->group(group);
+  command
+      ->add_option("--init", t.init, "Model to start from (fine-tuning); its sizes are used then")
+      ->group(group);
   command->add_option("--dim", t.dim, "Width of FS-RWKV's first level, a multiple of 8")
       ->capture_default_str()
       ->group(group);

@@ -90,6 +90,7 @@ void RunCase(const DegradeJobOptions& options, DegradeCase& item) {
       {"snr", Text(d.snr)},
       {"field_ratio", Text(d.field_ratio)},
       {"bias", Text(d.bias)},
+      {"empty_air", d.empty_air ? "true" : "false"},
       {"seed", std::to_string(d.seed)},
       {"reconstruction", NameOf(d.reconstruction)}};
   manifest.figures = {{"matrix_i", static_cast<double>(result.matrix[0])},

@@ -7,16 +7,19 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <memory>
 
 #include "app/base/error.h"
 #include "app/core/engine_jobs.h"
 #include "app/core/msd_dataset.h"
 #include "app/core/pair_files.h"
 #include "app/core/select_device.h"
+#include "app/core/shipped.h"
 #include "app/core/torch_errors.h"
 #include "app/core/translation_checks.h"
+#include "io/file_util.h"
 #include "io/volume_io.h"
-#include "models/fs_rwkv/fs_rwkv.h"
+#include "models/fs_rwkv/load_fs_rwkv.h"
 #include "models/metrics/registration.h"
 #include "models/preprocess/pillow_resize.h"
 #include "models/training/schedule.h"
@@ -237,9 +240,14 @@ TrainTranslationResult TrainOnPairs(const TrainTranslationOptions& o, Progress& 
                       "folder");
   }
   models::FsRwkvConfig config;
+  std::unique_ptr<models::FsRwkv> begin;  // the weights to start from
+  if (!o.init.empty()) {
+    begin = models::LoadFsRwkv(models::ReadTensorFile(FindModel(o.init)), o.init.string());
+  }
   config.sizes.dim = o.dim;
   std::copy(o.blocks.begin(), o.blocks.end(), config.sizes.blocks.begin());
   config.sizes.refinement = o.refinement;
+  if (begin) config.sizes = begin->config().sizes;
 
   const Split split = FindPairs(o);
   models::ModelCard card = CardOf(o, config.sizes);
@@ -272,8 +280,15 @@ TrainTranslationResult TrainOnPairs(const TrainTranslationOptions& o, Progress& 
   }
 
   models::FsRwkv network(config);
-  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(o.run.seed);
-  network.Initialise(generator);
+  if (begin) {
+    for (const auto& entry : begin->parameters().entries()) {
+      network.parameters().Set(entry.name, entry.value);
+    }
+    card.provenance["started_from"] = io::Sha256OfFile(FindModel(o.init));
+  } else {
+    at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(o.run.seed);
+    network.Initialise(generator);
+  }
   const models::TranslationTrainerResult trained = models::TrainTranslation(
       network, card, std::move(training), validation, trainer, o.run.output, progress);
 

@@ -19,6 +19,8 @@ struct TrainTranslationOptions {
   std::filesystem::path target_folder;  // "" = DATA/target
   // Published pairing files; "" = namesakes in the two folders, split by run.validation.
   std::filesystem::path pairs, validation_pairs;
+  // "" or a model whose weights the training starts from; its sizes are used then, not those below.
+  std::filesystem::path init;
   int dim = 48;
   std::vector<int> blocks{4, 6, 6, 8};
   int refinement = 4;

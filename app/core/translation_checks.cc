@@ -180,7 +180,8 @@ ImageCheck CheckTranslationInput(const io::Volume& image, const std::vector<floa
     check.warnings.push_back(
         Percent(s.constant) +
         " of its voxels have exactly the lowest value (a masked background?), unlike the model's "
-        "training images; expect artefacts at the rim of the object");
+        "training images; expect artefacts in the air and at the rim (--head-only keeps the "
+        "input outside of the head)");
   }
   const std::string wanted = card.modality.empty() ? "MR" : card.modality;
   if (!image.modality.empty() && image.modality != wanted) {

@@ -201,8 +201,20 @@ std::string DegradeOptions::Check() const {
   if (!(snr >= 0 && std::isfinite(snr))) return "--snr must be 0 (no noise) or positive";
   if (!(field_ratio > 0 && field_ratio <= 100)) return "--field-ratio must be positive";
   if (!(bias >= 0 && bias <= 2)) return "--bias must be between 0 and 2";
+  if (empty_air && reconstruction == Reconstruction::kAcquired)
+    return "--empty-air does not go with --reconstruction acquired";
   return "";
 }
+
+namespace {
+
+void EmptyAir(const std::vector<uint8_t>& head, std::vector<float>& values) {
+  for (size_t x = 0; x < values.size(); ++x) {
+    if (!head[x]) values[x] = 0;
+  }
+}
+
+}  // namespace
 
 Degraded Degrade(const std::vector<float>& values, const Size& size,
                  const DegradeOptions& options) {
@@ -235,6 +247,7 @@ Degraded Degrade(const std::vector<float>& values, const Size& size,
     FourierTransform(data.data(), size, kAllAxes, true, options.threads);
     result.values = Magnitudes(data);
     result.size = size;
+    if (options.empty_air) EmptyAir(head, result.values);
     return result;
   }
   std::vector<Complex> small = Cropped(data, size, result.matrix);
@@ -245,6 +258,7 @@ Degraded Degrade(const std::vector<float>& values, const Size& size,
   for (int a = 0; a < 3; ++a) {
     result.values = EnlargeAxis(result.values, result.size, a, size[a], options.reconstruction);
   }
+  if (options.empty_air) EmptyAir(head, result.values);
   return result;
 }
 

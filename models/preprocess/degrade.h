@@ -21,6 +21,7 @@ namespace avocet::preprocess {
 //   noise
 //              outside of it, so that larger voxels have less
 //   6. reconstruction onto the original grid, magnitude (Rician noise)
+//   7. on request 0 outside of the head, as many scanners, archives and skull strippers leave it
 // Not simulated: relaxation times (contrast changes with the field), B1 transmit patterns,
 // susceptibility, motion. It is no model of a 3T scanner.
 enum class Reconstruction {
@@ -38,6 +39,7 @@ struct DegradeOptions {
   double snr = 30;                               // of the image simulated from; 0 = no noise
   double field_ratio = 7.0 / 3;                  // of the SNRs
   double bias = 0.15;                            // largest |log| of the bias field
+  bool empty_air = false;                        // step 7; not with Reconstruction::kAcquired
   uint64_t seed = 1;
   Reconstruction reconstruction = Reconstruction::kZeroFill;
   int threads = 0;

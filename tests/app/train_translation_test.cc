@@ -88,6 +88,16 @@ TEST(TrainTranslation, FromPairsToATranslatedVolume) {
   translate.device.text = "cpu";
   EXPECT_EQ(LoadEngine().translate(translate, progress).failed, 0);
   EXPECT_THROW(LoadEngine().train_translation(options, progress), OptionError);  // not --resume
+  // Fine-tuning starts where that training ended, with its sizes.
+  TrainTranslationOptions more = options;
+  more.init = result.model;
+  more.run.output = folder / "more";
+  more.run.learning_rate = 1e-9;
+  more.run.epochs = 1;
+  more.dim = 16;
+  const TrainTranslationResult tuned = LoadEngine().train_translation(more, progress);
+  EXPECT_NEAR(tuned.psnr, result.psnr, 0.5);  // batch norms go on averaging
+  EXPECT_EQ(models::CardOf(models::ReadTensorFile(tuned.model)).variant, "dim8-1.1.1.1-r1");
 }
 
 TEST(TrainTranslation, RefusesPairsThatDoNotFit) {

@@ -121,6 +121,32 @@ TEST(Degrade, DeterministicBySeedAndThreads) {
   EXPECT_GT(Deviation(Degrade(ball, size, options).values, a), 1);
 }
 
+TEST(Degrade, EmptyAirIsExactlyZeroOutsideOfTheHead) {
+  const Size size{30, 31, 28};
+  const auto ball = Ball(size);
+  DegradeOptions options;
+  const auto noisy = Degrade(ball, size, options).values;
+  options.empty_air = true;
+  const auto masked = Degrade(ball, size, options).values;
+  int64_t zeros = 0, kept = 0, inside = 0, lost = 0;
+  for (size_t x = 0; x < ball.size(); ++x) {
+    if (masked[x] == 0) {
+      ++zeros;
+    } else {
+      ASSERT_EQ(masked[x], noisy[x]);
+      ++kept;
+    }
+    if (ball[x] > 0) {
+      ++inside;
+      lost += masked[x] == 0;  // single voxels that stick out of the ball
+    }
+  }
+  EXPECT_GT(zeros, kept / 2);
+  EXPECT_LT(lost, inside / 50);
+  options.reconstruction = Reconstruction::kAcquired;
+  EXPECT_THROW(Degrade(ball, size, options), OptionError);
+}
+
 TEST(Degrade, BiasIsSmoothAndBounded) {
   const Size size{30, 30, 30};
   const std::vector<float> flat(27000, 100.0f);
