@@ -12,19 +12,20 @@
 
 namespace avocet::kernels {
 
-// Tokens a task. Matrix products of this height run at full speed, and what a task touches (8 C
-// values a token) fits into 1 MB at C = 128.
-constexpr int64_t kFsoBand = 256;
+// Tokens a task, which follows from the number of channels alone. What a task touches (8 C values a
+// token) fits into 1 MB up to C = 128; matrix products of 256 rows run at full speed, and narrow
+// ones need more rows before the calls stop to matter.
+inline int64_t FsoBand(int64_t channels) { return std::max<int64_t>(256, 24576 / channels); }
 
 // Calls step(first, count) for all bands of `tokens`, in parallel. Library calls inside it run on
 // one thread.
 template <typename Step>
-void ForBands(int64_t tokens, Step step) {
-  const int64_t bands = (tokens + kFsoBand - 1) / kFsoBand;
+void ForBands(int64_t tokens, int64_t channels, Step step) {
+  const int64_t height = FsoBand(channels), bands = (tokens + height - 1) / height;
   at::parallel_for(0, bands, 1, [&](int64_t begin, int64_t end) {
     const c10::InferenceMode inference;  // per thread
     for (int64_t band = begin; band < end; ++band) {
-      step(band * kFsoBand, std::min(kFsoBand, tokens - band * kFsoBand));
+      step(band * height, std::min(height, tokens - band * height));
     }
   });
 }

@@ -23,10 +23,13 @@ constexpr int64_t kMaxParts = 8;
 
 // The tokens of a batch in parts of whole bands.
 struct Parts {
-  int64_t batch, tokens, bands, per_image, bands_a_part;
+  int64_t batch, tokens, height, bands, per_image, bands_a_part;
 
   explicit Parts(const at::Tensor& x)
-      : batch(x.size(0)), tokens(x.size(1)), bands((tokens + kFsoBand - 1) / kFsoBand) {
+      : batch(x.size(0)),
+        tokens(x.size(1)),
+        height(FsoBand(x.size(2))),
+        bands((tokens + height - 1) / height) {
     bands_a_part = (bands + kMaxParts - 1) / kMaxParts;
     per_image = (bands + bands_a_part - 1) / bands_a_part;
   }
@@ -42,8 +45,8 @@ void ForImage(const Parts& parts, int64_t image, Step step) {
     for (int64_t part = begin; part < end; ++part) {
       const int64_t last = std::min(parts.bands, (part + 1) * parts.bands_a_part);
       for (int64_t band = part * parts.bands_a_part; band < last; ++band) {
-        const int64_t first = band * kFsoBand;
-        step(image * parts.per_image + part, first, std::min(kFsoBand, parts.tokens - first));
+        const int64_t first = band * parts.height;
+        step(image * parts.per_image + part, first, std::min(parts.height, parts.tokens - first));
       }
     }
   });

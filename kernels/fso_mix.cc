@@ -51,7 +51,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> FsoMixLinear(const FsoMixInput& i
   FsoMixedInputs mixed(in.x, in.norm_weight, in.norm_bias, in.eps, in.keep, in.height, in.width);
   for (int64_t n = 0; n < batch; ++n) {
     mixed.Load(n);
-    ForBands(tokens, [&](int64_t first, int64_t count) {
+    ForBands(tokens, channels, [&](int64_t first, int64_t count) {
       const at::Tensor inputs = at::empty({kMaxBranches, count, channels}, at::kFloat);
       float* const start = inputs.mutable_data_ptr<float>();
       float* const pointers[] = {start, start + count * channels, start + 2 * count * channels};
@@ -76,7 +76,7 @@ void GatedLinearAdd(at::Tensor& x, const at::Tensor& gate, const at::Tensor& y,
   const at::Tensor map = Transposed(output), rows = x.view({tokens, channels});
   const float* gates = gate.const_data_ptr<float>();
   const float* values = y.const_data_ptr<float>();
-  ForBands(tokens, [&](int64_t first, int64_t count) {
+  ForBands(tokens, channels, [&](int64_t first, int64_t count) {
     const at::Tensor gated = at::empty({count, channels}, at::kFloat);
     const int64_t offset = first * channels;
     kernels.gate(gates + offset, values + offset, gated.mutable_data_ptr<float>(),
@@ -102,7 +102,7 @@ void FsoChannelMix(FsoMixInput& in, const at::Tensor& key, const at::Tensor& rec
   for (int64_t n = 0; n < in.x.size(0); ++n) {
     mixed.Load(n);
     float* x = in.x.select(0, n).mutable_data_ptr<float>();
-    ForBands(tokens, [&](int64_t first, int64_t count) {
+    ForBands(tokens, channels, [&](int64_t first, int64_t count) {
       const at::Tensor inputs = at::empty({2, count, channels}, at::kFloat);
       float* const start = inputs.mutable_data_ptr<float>();
       float* const pointers[] = {start, start + count * channels};

@@ -10,8 +10,8 @@ namespace avocet::kernels {
 
 // The token blocks of FS-RWKV for inference (shared/spec/fs_rwkv.md 2), fused: LayerNorm,
 // FSO-Shift, the mixes with the shifted tokens and the matrix products behind them run over bands
-// of 256 tokens that stay in the cache, so that none of the mixed inputs is ever a whole tensor.
-// No gradients. Results do not depend on the number of threads.
+// of some hundred tokens that stay in the cache, so that none of the mixed inputs is ever a whole
+// tensor. No gradients. Results do not depend on the number of threads.
 
 // x: [B, height * width, C] contiguous float32 on the CPU; the mixed input of branch j is
 // norm(x) + keep[j] * (FSO(norm(x)) - norm(x)).

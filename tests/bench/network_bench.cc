@@ -42,9 +42,10 @@ BENCHMARK_CAPTURE(Forward, T, "T")->Apply(Sizes);
 BENCHMARK_CAPTURE(Forward, S, "S")->Apply(Sizes);
 BENCHMARK_CAPTURE(Forward, B, "B")->Apply(Sizes);
 
-// The published sizes of FS-RWKV.
-FsRwkv Translator(int64_t split, at::Generator& generator) {
+// FS-RWKV; width 48 is the published size.
+FsRwkv Translator(int64_t split, at::Generator& generator, int64_t width = 48) {
   FsRwkvConfig config;
+  config.sizes.dim = width;
   config.wkv = static_cast<WkvMode>(split);
   FsRwkv network(config);
   network.Initialise(generator);
@@ -71,7 +72,7 @@ BENCHMARK(TranslatorForward)
 void TranslatorStep(benchmark::State& state) {
   at::set_num_threads(static_cast<int>(state.range(2)));
   at::Generator generator = at::detail::createCPUGenerator(1);
-  FsRwkv network = Translator(0, generator);
+  FsRwkv network = Translator(0, generator, state.range(3));
   network.parameters().RequireGradients(true);
   avocet::models::AdamW optimizer(network.parameters(), {});
   const at::Tensor image = at::rand({state.range(0), 1, state.range(1), state.range(1)}, generator);
@@ -86,12 +87,13 @@ void TranslatorStep(benchmark::State& state) {
   }
 }
 BENCHMARK(TranslatorStep)
-    ->ArgNames({"N", "side", "threads"})
+    ->ArgNames({"N", "side", "threads", "width"})
     ->Unit(benchmark::kMillisecond)
     ->MeasureProcessCPUTime()
     ->Iterations(2)
-    ->Args({1, 64, 1})
-    ->Args({1, 256, 1});
+    ->Args({1, 64, 1, 48})
+    ->Args({1, 256, 1, 48})
+    ->Args({4, 128, 1, 16});
 
 }  // namespace
 

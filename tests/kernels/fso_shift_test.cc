@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <gtest/gtest.h>
 
 #include "kernels/fso_mix.h"
@@ -221,6 +222,20 @@ TEST_P(FsoMixTest, LinearBranches) {
   for (int j = 0; j < 3; ++j) {
     EXPECT_LE(Error(*got[j], at::linear(Mixed(j), maps[j].to(at::kDouble))), 2e-6) << j;
   }
+}
+
+TEST_P(FsoMixTest, RegisteredOperatorIsTheSame) {
+  const int64_t c = GetParam().channels;
+  const at::Tensor map = at::randn({c, c});
+  const FsoMixInput in = Input(x_, 3);
+  auto op = c10::Dispatcher::singleton().findSchemaOrThrow("avocet::fso_mix_linear", "");
+  torch::jit::Stack stack{in.x, in.norm_weight, in.norm_bias, in.eps, in.keep, map, map,
+                          map,  in.height,      in.width};
+  op.callBoxed(stack);
+  const auto [a, b, d] = FsoMixLinear(in, map, map, map);
+  EXPECT_TRUE(at::equal(stack[0].toTensor(), a));
+  EXPECT_TRUE(at::equal(stack[1].toTensor(), b));
+  EXPECT_TRUE(at::equal(stack[2].toTensor(), d));
 }
 
 TEST_P(FsoMixTest, ChannelMixInPlace) {
