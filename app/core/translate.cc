@@ -243,14 +243,13 @@ class Translator {
       manifest.figures = {{"intensity_lower", translation.scale.lower},
                           {"intensity_upper", translation.scale.upper}};
     }
-    manifest.figures.insert(
-        manifest.figures.end(),
-        {{"slices", static_cast<double>(translation.slices)},
-         {"constant_slices_kept", static_cast<double>(translation.constant_slices)},
-         {"mean_change_of_range", translation.mean_change},
-         {"slice_difference_input", translation.consistency.input},
-         {"slice_difference_output", translation.consistency.output},
-         {"slice_difference_of_change", translation.consistency.change}});
+    manifest.figures.insert(manifest.figures.end(),
+                            {{"slices", static_cast<double>(translation.slices)},
+                             {"empty_slices_kept", static_cast<double>(translation.empty_slices)},
+                             {"mean_change_of_range", translation.mean_change},
+                             {"slice_difference_input", translation.consistency.input},
+                             {"slice_difference_output", translation.consistency.output},
+                             {"slice_difference_of_change", translation.consistency.change}});
     manifest.device = DescribeDevice(model_.device);
     return manifest;
   }

@@ -11,6 +11,9 @@
 namespace avocet::models {
 namespace {
 
+// On the scale [0, 1]; noise in air reaches about 0.1 at an SNR of 15.
+constexpr double kAir = 0.08;
+
 // Slices [first, first + count) of a stored volume [k, j, i], counted in canonical order.
 at::Tensor StoredSlices(const at::Tensor& stored, const SliceLayout& layout, int64_t first,
                         int64_t count) {
@@ -88,10 +91,12 @@ Translation TranslateVolume(const ImageFunction& network, const VolumeView& volu
     const at::Tensor base =
         at::where(given.isfinite(), given, at::full({}, lowest, given.options()));
     const at::Tensor scaled = scale.Apply(base);
-    // Slices in which all pixels are equal hold nothing to translate.
+    // Slices in which all pixels are equal, or nothing is brighter than air, hold nothing to
+    // translate.
     const at::Tensor flat = scaled.flatten(1);
-    const at::Tensor wanted = (flat.amax(1) > flat.amin(1)).nonzero().flatten();
-    result.constant_slices += count - wanted.size(0);
+    const at::Tensor wanted =
+        (flat.amax(1) > flat.amin(1)).logical_and(flat.amax(1) > kAir).nonzero().flatten();
+    result.empty_slices += count - wanted.size(0);
     at::Tensor translated = base.clone();
     if (wanted.size(0) > 0) {
       const at::Tensor chosen = scaled.index_select(0, wanted);

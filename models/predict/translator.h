@@ -41,7 +41,9 @@ struct Translation {
   std::vector<float> values;  // in the volume's own index order and units
   IntensityScale scale;
   int64_t slices = 0;
-  int64_t constant_slices = 0;  // passed through, for there is nothing in them
+  // Passed through, for there is nothing in them: all pixels equal, or none above 0.08 of the
+  // range.
+  int64_t empty_slices = 0;
   SliceConsistency consistency;
   double mean_change = 0;  // mean |output - input| as a share of the intensity range
 };

@@ -88,7 +88,7 @@ TEST(Translator, UnitsAreRestoredAndBrightVoxelsAreNotCut) {
   EXPECT_EQ(last, 11);
   const double range = t.scale.upper - t.scale.lower;
   // Two slices at each end lie outside the ball: constant, and kept.
-  EXPECT_EQ(t.constant_slices, 4);
+  EXPECT_EQ(t.empty_slices, 4);
   EXPECT_EQ(seen, 7);
   EXPECT_LE(calls, 4);
   for (size_t x = 0; x < v.values.size(); ++x) {
@@ -179,7 +179,7 @@ TEST(Translator, ConstantVolume) {
   v.values.assign(23 * 19 * 11, 7.0f);
   const Translation t = TranslateVolume(kIdentity, v.View(), Options(), kSilent);
   EXPECT_EQ(t.values, v.values);
-  EXPECT_EQ(t.constant_slices, 11);
+  EXPECT_EQ(t.empty_slices, 11);
 }
 
 TEST(ChoosePlane, FollowsTheThickAxis) {
