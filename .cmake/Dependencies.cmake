@@ -46,6 +46,11 @@ endforeach()
 add_library(avocet_dicom_codecs INTERFACE)
 target_link_libraries(avocet_dicom_codecs INTERFACE avocet_dcmtk PkgConfig::OPENJPEG)
 
+# KISS FFT: its C++ class, a header alone.
+find_path(AVOCET_KISSFFT_INCLUDE NAMES kissfft.hh PATH_SUFFIXES kissfft REQUIRED)
+add_library(avocet_kissfft INTERFACE)
+target_include_directories(avocet_kissfft SYSTEM INTERFACE "${AVOCET_KISSFFT_INCLUDE}")
+
 # LibTorch. The wheel's own CMake package insists on a CUDA toolkit and links the GPU half; the CPU
 # half is named by hand, so that machines without the NVIDIA wheels build and run.
 if(NOT EXISTS "${AVOCET_TORCH_DIR}/lib/libtorch_cpu.so")

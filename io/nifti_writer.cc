@@ -139,6 +139,11 @@ Plan MakePlan(const Volume& volume, int datatype) {
     h.scl_slope = volume.scaling.slope;
     h.scl_inter = volume.scaling.inter;
   }
+  if (!volume.description.empty()) {
+    std::memset(h.descrip, 0, sizeof h.descrip);
+    std::memcpy(h.descrip, volume.description.data(),
+                std::min(volume.description.size(), sizeof h.descrip - 1));
+  }
   h.datatype = static_cast<int16_t>(datatype);
   h.bitpix = static_cast<int16_t>(8 * SizeOf(volume.type) * volume.components);
   if (carried) plan.version = source->version();

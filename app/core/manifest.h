@@ -28,6 +28,8 @@ struct Manifest {
   std::string device;
   double seconds = 0;
   std::vector<std::pair<std::string, double>> volumes_ml;  // per foreground label
+  std::vector<std::pair<std::string, double>>
+      figures;  // measured on the result, with units in names
   std::vector<std::string> warnings;
 };
 
