@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <QObject>
+#include <QTimer>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/base/progress.h"
+
+namespace avocet::gui {
+
+struct TaskState {
+  int id = 0;
+  std::string name;      // "Segment hippocampus_007.nii.gz"
+  double fraction = -1;  // Progress::kUnknown when not known
+  std::string text;
+  double seconds_left = -1;  // < 0: not known
+  bool cancelling = false;
+  bool quiet = false;  // not worth a line in the status bar
+};
+
+// Runs long work in threads, each task in one of its own, and brings its end back to the window's
+// thread. Lives in the window's thread.
+class TaskRunner {
+ public:
+  // In the task's thread. May throw; Cancelled counts as an end by the user's wish.
+  using Work = std::function<void(Progress& progress)>;
+  // In the window's thread. `error` is "" on success, one sentence otherwise; `warnings` are what
+  // the user should read. Not called after ~TaskRunner.
+  struct Outcome {
+    std::string error;
+    bool cancelled = false;
+    std::vector<std::string> warnings;
+    double seconds = 0;
+  };
+  using Done = std::function<void(const Outcome& outcome)>;
+
+  TaskRunner();
+  // Cancels all and waits for them.
+  ~TaskRunner();
+  TaskRunner(const TaskRunner&) = delete;
+  TaskRunner& operator=(const TaskRunner&) = delete;
+
+  int Start(const std::string& name, Work work, Done done, bool quiet = false);
+  void Cancel(int id);
+  void CancelAll();
+  bool IsRunning(int id) const { return tasks_.count(id) != 0; }
+  std::vector<TaskState> Running() const;
+
+  // Called about ten times a second while something runs, and after each end.
+  std::function<void()> on_change;
+
+ private:
+  class Task;
+  void Finish(int id, const Outcome& outcome);
+
+  QObject receiver_;  // of ends, in the window's thread
+  QTimer timer_;
+  int next_id_ = 1;
+  std::map<int, std::unique_ptr<Task>> tasks_;
+};
+
+}  // namespace avocet::gui
