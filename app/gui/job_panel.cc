@@ -13,7 +13,7 @@ JobPanel::JobPanel(Session& session, QWidget* parent) : QWidget(parent), session
   models_ = new QListWidget;
   models_->setObjectName("models");
   models_->setAccessibleName("Models");
-  models_->setFixedHeight(70);
+  models_->setFixedHeight(52);
   models_->setToolTip("Models that ship, and those in the folders of $AVOCET_MODELS");
   layout->addWidget(models_);
   about_ = new QLabel;

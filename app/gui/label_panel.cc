@@ -37,7 +37,6 @@ LabelPanel::LabelPanel(Session& session, QWidget* parent)
   table_->setSelectionBehavior(QAbstractItemView::SelectRows);
   table_->setSelectionMode(QAbstractItemView::SingleSelection);
   table_->setShowGrid(false);
-  table_->setMinimumHeight(104);
   table_->setTabKeyNavigation(false);
   table_->setToolTip(
       "Tick: shown. Double click: rename, or change the colour. The chosen label is what the brush "
@@ -117,6 +116,10 @@ void LabelPanel::Refresh() {
       session_.view.brush_label = values_.front();
     }
   }
+  // As tall as its rows, within reason.
+  const int tall = table_->horizontalHeader()->sizeHint().height() + 4 +
+                   table_->verticalHeader()->defaultSectionSize() * std::clamp(rows, 2, 8);
+  table_->setFixedHeight(tall);
   updating_ = false;
 }
 

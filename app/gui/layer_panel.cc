@@ -23,7 +23,7 @@ LayerPanel::LayerPanel(Session& session, QWidget* parent)
   list_->setHeaderHidden(true);
   list_->setRootIsDecorated(false);
   list_->setColumnCount(1);
-  list_->setFixedHeight(96);
+  list_->setFixedHeight(84);
   list_->setToolTip("Ticked layers are shown. The chosen image decides where the slices lie.");
   layout->addWidget(list_);
 
@@ -162,7 +162,9 @@ void LayerPanel::Refresh() {
     }
     if (ids[row] == selected) current = item;
   }
-  if (!same) {
+  const bool stale =
+      document.Labels(selected) != nullptr && document.Labels(selected) != document.ActiveLabels();
+  if (!same || stale) {
     const int active = document.ActiveLabels()  ? document.ActiveLabels()->id
                        : document.ActiveImage() ? document.ActiveImage()->id
                                                 : 0;

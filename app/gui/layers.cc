@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "app/core/image_checks.h"
 #include "app/core/label_names.h"
@@ -25,6 +26,22 @@ bool MayBeLabels(const io::Volume& volume, const ValueStatistics& statistics) {
          statistics.minimum >= 0 && statistics.maximum <= 65535 && statistics.maximum >= 1;
 }
 
+// Colours that the file beside a mask names, in the form that LabelsJson writes.
+void ApplyColours(const fs::path& beside, LabelTable& table) {
+  const auto json = nlohmann::json::parse(io::ReadTextFile(beside), nullptr, false);
+  if (!json.is_object() || !json.contains("labels") || !json["labels"].is_array()) return;
+  for (const auto& label : json["labels"]) {
+    if (!label.is_object() || !label.contains("value") || !label.contains("colour")) continue;
+    const auto& colour = label["colour"];
+    if (!label["value"].is_number_integer() || !colour.is_array() || colour.size() != 3) continue;
+    const auto entry = table.find(label["value"].get<int>());
+    if (entry == table.end()) continue;
+    for (size_t c = 0; c < 3; ++c) {
+      if (colour[c].is_number_unsigned()) entry->second.colour[c] = colour[c].get<uint8_t>();
+    }
+  }
+}
+
 void ApplyNames(const fs::path& path, LabelLayer& layer, std::vector<std::string>& report) {
   std::map<int, std::string> names;
   const fs::path beside = core::Beside(path, ".labels.json");
@@ -43,6 +60,7 @@ void ApplyNames(const fs::path& path, LabelLayer& layer, std::vector<std::string
     const io::SegmentMeaning meaning = io::MeaningOfLabel(entry.name, value);
     entry.colour = meaning.known ? meaning.rgb : DefaultLabelColour(value);
   }
+  if (!names.empty()) ApplyColours(beside, layer.table);
 }
 
 std::string Size(const io::Geometry& g) {

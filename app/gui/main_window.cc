@@ -12,6 +12,7 @@
 #include <QSettings>
 #include <QStatusBar>
 #include <QStyle>
+#include <QTimer>
 #include <QToolBar>
 #include <QVBoxLayout>
 #include <algorithm>
@@ -161,12 +162,19 @@ void MainWindow::BuildPanels() {
   scroll->setWidgetResizable(true);
   scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
   scroll->setFixedWidth(kColumnWidth);
+  inside->setFixedWidth(kColumnWidth - style()->pixelMetric(QStyle::PM_ScrollBarExtent) - 2);
   scroll->setFocusPolicy(Qt::NoFocus);
   column_ = scroll;
-  evaluate_->on_result = [this] { evaluate_section_->SetOpen(true); };
-  session_.document.AddObserver([this](unsigned changes) {
+  const auto reveal = [scroll](Section* section) {
+    section->SetOpen(true);
+    // Once its new height is known.
+    QTimer::singleShot(0, section,
+                       [scroll, section] { scroll->ensureWidgetVisible(section, 0, 0); });
+  };
+  evaluate_->on_result = [this, reveal] { reveal(evaluate_section_); };
+  session_.document.AddObserver([this, reveal](unsigned changes) {
     if ((changes & kMeasurementsChanged) && !session_.document.measurements().empty()) {
-      measure_section_->SetOpen(true);
+      reveal(measure_section_);
     }
     if ((changes & kLayersChanged) && session_.document.labels().size() > 1) {
       evaluate_section_->SetOpen(true);
@@ -184,10 +192,12 @@ void MainWindow::BuildStatus() {
   progress_->setMaximumHeight(16);
   cancel_ = new QPushButton("Cancel");
   cancel_->setObjectName("cancel");
-  cancel_->setToolTip("Stops the job; nothing half-done is left  Esc in the Jobs menu");
+  cancel_->setToolTip("Stops the job; nothing half-done is left  Ctrl+.");
   connect(cancel_, &QPushButton::clicked, this, [this] {
     for (const TaskState& task : session_.tasks.Running()) {
-      if (!task.quiet) session_.tasks.Cancel(task.id);
+      if (task.quiet || task.cancelled) continue;
+      session_.tasks.Cancel(task.id);
+      statusBar()->showMessage(QString::fromStdString(task.name) + ": cancelled", 4000);
     }
   });
   convention_ = new QPushButton;
@@ -324,16 +334,14 @@ void MainWindow::RefreshTasks() {
   const TaskState* shown = nullptr;
   const std::vector<TaskState> running = session_.tasks.Running();
   for (const TaskState& task : running) {
-    if (!task.quiet) shown = &task;
+    if (!task.quiet && !task.cancelled) shown = &task;
   }
   task_text_->setVisible(shown != nullptr);
   progress_->setVisible(shown != nullptr);
   cancel_->setVisible(shown != nullptr);
   if (shown == nullptr) return;
   QString text = QString::fromStdString(shown->name);
-  if (shown->cancelling) {
-    text += ": cancelling";
-  } else if (!TimeLeft(shown->seconds_left).isEmpty() && shown->fraction < 1) {
+  if (!TimeLeft(shown->seconds_left).isEmpty() && shown->fraction < 1) {
     text += "   " + TimeLeft(shown->seconds_left);
   }
   task_text_->setText(text);

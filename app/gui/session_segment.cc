@@ -40,6 +40,23 @@ bool IsPlainFile(const fs::path& path) {
   return !path.empty() && fs::is_regular_file(path, ignored) && io::FormatByName(path) != nullptr;
 }
 
+// The job looks at the user's wish between batches: large slices go one by one.
+int BatchFor(const models::ModelCard& card, const io::Geometry& g) {
+  const models::Preprocessing& steps = card.preprocessing;
+  double pixels = 0;
+  for (int normal = 0; normal < 3; ++normal) {
+    double area = 1;
+    for (int a = 0; a < 3; ++a) {
+      if (a == normal) continue;
+      area *= static_cast<double>(g.size[a]) *
+              (steps.resample == "spacing" ? g.spacing[a] / steps.pixel_mm : 1);
+    }
+    pixels = std::max(pixels, area);
+  }
+  if (steps.resample == "transunet") pixels = static_cast<double>(steps.size[0] * steps.size[1]);
+  return static_cast<int>(std::clamp(8 * 96 * 96 / std::max(1.0, pixels), 1.0, 8.0));
+}
+
 std::string ReadIfThere(const fs::path& path) {
   std::error_code ignored;
   return fs::is_regular_file(path, ignored) ? io::ReadTextFile(path) : "";
@@ -136,6 +153,7 @@ int Session::Segment(int id, const CatalogueModel& model, const std::string& dev
   options.model = model.path;
   options.device.text = device;
   options.force = force;
+  options.batch = BatchFor(model.card, volume->geometry);
   const auto labels = model.card.labels;
   return tasks.Start(
       "Segment " + image_name,

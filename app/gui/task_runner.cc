@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/gui/task_runner.h"
 
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <exception>
@@ -8,8 +12,14 @@
 #include <new>
 #include <set>
 #include <thread>
+#include <utility>
 
 namespace avocet::gui {
+
+void YieldToWindow() {
+  // Of this thread alone; those that it starts (LibTorch's, OpenGL's) take it over.
+  setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), 5);
+}
 
 using Clock = std::chrono::steady_clock;
 
@@ -25,8 +35,10 @@ class TaskRunner::Task final : public Progress {
   }
 
   void Run(TaskRunner& runner, Work work, Done done) {
-    thread_ = std::thread([this, &runner, work = std::move(work), done = std::move(done)] {
+    done_ = std::move(done);
+    thread_ = std::thread([this, &runner, work = std::move(work)] {
       Outcome outcome;
+      YieldToWindow();
       try {
         work(*this);
       } catch (const Cancelled&) {
@@ -44,22 +56,17 @@ class TaskRunner::Task final : public Progress {
         const std::lock_guard lock(mutex_);
         outcome.warnings = warnings_;
       }
-      const int id = state_.id;
-      QMetaObject::invokeMethod(
-          &runner.receiver_,
-          [&runner, id, outcome, done] {
-            runner.Finish(id, outcome);
-            if (done) done(outcome);
-            if (runner.on_change) runner.on_change();
-          },
-          Qt::QueuedConnection);
+      runner.Post(state_.id, outcome);
     });
   }
+
+  // In the window's thread; null after the first call.
+  Done TakeDone() { return std::exchange(done_, {}); }
 
   void Cancel() {
     cancel_ = true;
     const std::lock_guard lock(mutex_);
-    state_.cancelling = true;
+    state_.cancelled = true;
   }
 
   TaskState State() const {
@@ -90,6 +97,7 @@ class TaskRunner::Task final : public Progress {
   TaskState state_;
   std::vector<std::string> warnings_;
   std::set<std::string> warned_;
+  Done done_;  // of the window's thread
   std::atomic<bool> cancel_{false};
   std::thread thread_;
 };
@@ -115,14 +123,33 @@ int TaskRunner::Start(const std::string& name, Work work, Done done, bool quiet)
   return id;
 }
 
-void TaskRunner::Finish(int id, const Outcome&) {
-  tasks_.erase(id);
+void TaskRunner::Post(int id, const Outcome& outcome) {
+  QMetaObject::invokeMethod(
+      &receiver_, [this, id, outcome] { Finish(id, outcome); }, Qt::QueuedConnection);
+}
+
+void TaskRunner::Finish(int id, const Outcome& outcome) {
+  const auto found = tasks_.find(id);
+  if (found == tasks_.end()) return;
+  const Done done = found->second->TakeDone();
+  tasks_.erase(found);
   if (tasks_.empty()) timer_.stop();
+  if (done) done(outcome);
+  if (on_change) on_change();
+}
+
+bool TaskRunner::IsRunning(int id) const {
+  const auto found = tasks_.find(id);
+  return found != tasks_.end() && !found->second->State().cancelled;
 }
 
 void TaskRunner::Cancel(int id) {
   const auto found = tasks_.find(id);
-  if (found != tasks_.end()) found->second->Cancel();
+  if (found == tasks_.end()) return;
+  found->second->Cancel();
+  Outcome outcome;
+  outcome.cancelled = true;
+  if (const Done done = found->second->TakeDone()) done(outcome);
   if (on_change) on_change();
 }
 

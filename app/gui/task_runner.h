@@ -19,9 +19,13 @@ struct TaskState {
   double fraction = -1;  // Progress::kUnknown when not known
   std::string text;
   double seconds_left = -1;  // < 0: not known
-  bool cancelling = false;
-  bool quiet = false;  // not worth a line in the status bar
+  bool cancelled = false;    // over for the user, its thread not quite
+  bool quiet = false;        // not worth a line in the status bar
 };
+
+// Lowers the priority of the calling thread, so that the window comes first on a busy machine; an
+// idle one computes as fast as before.
+void YieldToWindow();
 
 // Runs long work in threads, each task in one of its own, and brings its end back to the window's
 // thread. Lives in the window's thread.
@@ -46,9 +50,11 @@ class TaskRunner {
   TaskRunner& operator=(const TaskRunner&) = delete;
 
   int Start(const std::string& name, Work work, Done done, bool quiet = false);
+  // The task is over for the user at once: `done` is told so, and whatever the thread still brings
+  // is thrown away. The thread itself ends where its work next looks at the wish.
   void Cancel(int id);
   void CancelAll();
-  bool IsRunning(int id) const { return tasks_.count(id) != 0; }
+  bool IsRunning(int id) const;
   std::vector<TaskState> Running() const;
 
   // Called about ten times a second while something runs, and after each end.
@@ -57,6 +63,7 @@ class TaskRunner {
  private:
   class Task;
   void Finish(int id, const Outcome& outcome);
+  void Post(int id, const Outcome& outcome);
 
   QObject receiver_;  // of ends, in the window's thread
   QTimer timer_;

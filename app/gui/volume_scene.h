@@ -20,11 +20,11 @@ namespace avocet::gui {
 
 // Where a person looks from. Starts anterior, superior up.
 struct Camera {
-  double azimuth = 0;    // degrees to the patient's left
-  double elevation = 0;  // degrees towards superior, -89..89
-  double distance = 1;   // 1: everything fits
-  Vec3 focus{};          // LPS mm
-  double radius = 100;   // mm, half the size of what is looked at
+  double azimuth = 0;     // degrees to the patient's left
+  double elevation = 0;   // degrees towards superior, -89..89
+  double distance = 0.8;  // 1: the sphere round the volume fits
+  Vec3 focus{};           // LPS mm
+  double radius = 100;    // mm, half the size of what is looked at
 };
 
 enum class VolumePreset : int { kOff, kSoftTissue, kBone, kAngiography, kBright };

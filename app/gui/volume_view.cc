@@ -25,6 +25,21 @@ VolumeView::VolumeView(Document& document, TaskRunner& tasks, QWidget* parent)
   rebuild_.setInterval(400);
   connect(&rebuild_, &QTimer::timeout, this, [this] { StartSurfaces(); });
   document_.AddObserver([this](unsigned changes) { OnDocument(changes); });
+  // Now, before the window is shown: the first use of OpenGL takes a tenth of a second.
+  scene_ = std::make_unique<VolumeScene>([this](const QImage& picture, const std::string& error) {
+    // From the drawing thread, which ends before the view does.
+    QMetaObject::invokeMethod(
+        this,
+        [this, picture, error] {
+          if (error.empty()) {
+            picture_ = picture;
+          } else {
+            error_ = error;
+          }
+          update();
+        },
+        Qt::QueuedConnection);
+  });
 }
 
 VolumeView::~VolumeView() = default;
@@ -117,24 +132,6 @@ void VolumeView::Ask(bool fast) {
     return update();
   }
   if (!isVisible() || !error_.empty()) return;
-  if (scene_ == nullptr) {
-    const QPointer<QWidget> view(this);
-    scene_ = std::make_unique<VolumeScene>(
-        [this, view](const QImage& picture, const std::string& error) {
-          // From the drawing thread; it ends before the view does.
-          QMetaObject::invokeMethod(
-              this,
-              [this, picture, error] {
-                if (error.empty()) {
-                  picture_ = picture;
-                } else {
-                  error_ = error;
-                }
-                update();
-              },
-              Qt::QueuedConnection);
-        });
-  }
   const double ratio = devicePixelRatioF();
   Scene scene;
   scene.width = std::max(1, static_cast<int>(width() * ratio));

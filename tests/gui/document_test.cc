@@ -3,8 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cmath>
 
+#include "app/gui/journal.h"
 #include "app/gui/label_comparison.h"
 #include "io/volume_io.h"
 #include "tests/gui/phantom.h"
@@ -196,13 +201,52 @@ TEST(Document, MasksKeepNamesGeometryAndValuesThroughAFile) {
   auto labels = LabelsFromVolume(Phantom::Labels(*loaded.image->volume), "marks");
   labels->header = loaded.image->volume;
   labels->table[1].name = "Left mark";
+  labels->table[1].colour = {1, 2, 3};
   const auto path = folder / "mask.nii.gz";
   SaveLabels(*labels, path);
   const LoadedFile again = LoadFile(path, LoadAs::kGuess, progress);
   ASSERT_NE(again.labels, nullptr) << "a label map must be recognised";
   EXPECT_EQ(*again.labels->labels, *labels->labels);
   EXPECT_EQ(again.labels->table.at(1).name, "Left mark");
+  EXPECT_EQ(again.labels->table.at(1).colour, (std::array<uint8_t, 3>{1, 2, 3}));
   EXPECT_EQ(io::MaxCornerDistance(again.labels->geometry(), loaded.image->volume->geometry), 0);
+}
+
+// kill -9 in the middle of work: the mask is there at the next start, voxel for voxel, and a window
+// that still runs is left alone.
+TEST(Document, JournalSurvivesAKill) {
+  const auto root = test::TemporaryFolder() / "journal";
+  const auto layer = LabelsFromVolume(Phantom::Labels(Phantom::Make()), "marks");
+  layer->id = 7;
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    Journal journal(root);
+    journal.Keep(*layer, "/somewhere/image.nii.gz");
+    [[maybe_unused]] const ssize_t written = write(ready[1], "x", 1);
+    pause();
+    _exit(0);
+  }
+  char byte;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  {
+    Journal running(root);
+    EXPECT_TRUE(running.Abandoned().empty()) << "its window is still open";
+  }
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  Journal next(root);
+  const auto entries = next.Abandoned();
+  ASSERT_EQ(entries.size(), 1u);
+  EXPECT_EQ(entries[0].name, "marks");
+  EXPECT_EQ(entries[0].image, "/somewhere/image.nii.gz");
+  SilentProgress progress;
+  const LoadedFile loaded = LoadFile(entries[0].mask, LoadAs::kLabels, progress);
+  ASSERT_NE(loaded.labels, nullptr);
+  EXPECT_EQ(*loaded.labels->labels, *layer->labels);
+  next.DiscardAbandoned();
+  EXPECT_TRUE(next.Abandoned().empty());
 }
 
 TEST(Document, ShippedCasesOpenAsWhatTheyAre) {
