@@ -51,11 +51,15 @@ void HistogramView::paintEvent(QPaintEvent*) {
   const auto bins = static_cast<double>(statistics_.histogram.size());
   painter.setPen(QColor(112, 122, 135));
   for (int x = 4; x < width() - 4; ++x) {
-    const double value = ValueAt(x);
-    const double at =
-        (value - statistics_.minimum) / std::max(1e-300, statistics_.maximum - statistics_.minimum);
-    if (at < 0 || at > 1) continue;
-    const int64_t count = statistics_.histogram[static_cast<size_t>(std::min(bins - 1, at * bins))];
+    // The tallest of the bins under this pixel: whole numbers leave every other one empty.
+    const double span = std::max(1e-300, statistics_.maximum - statistics_.minimum);
+    const double from = (ValueAt(x) - statistics_.minimum) / span * bins;
+    const double to = (ValueAt(x + 1) - statistics_.minimum) / span * bins;
+    int64_t count = 0;
+    for (double bin = std::max(0.0, std::floor(from)); bin < std::min(bins, std::max(to, from + 1));
+         ++bin) {
+      count = std::max(count, statistics_.histogram[static_cast<size_t>(bin)]);
+    }
     const double part = std::min(1.0, std::log1p(static_cast<double>(count)) / log_top);
     painter.drawLine(QPointF(x, bottom), QPointF(x, bottom - part * (height() - 12)));
   }

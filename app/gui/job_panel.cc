@@ -20,7 +20,8 @@ JobPanel::JobPanel(Session& session, QWidget* parent) : QWidget(parent), session
   about_->setObjectName("hint");
   about_->setWordWrap(true);
   layout->addWidget(about_);
-  force_ = new QCheckBox("Run although the image does not look right");
+  force_ = new QCheckBox("Run anyway");
+  force_->setToolTip("Runs although the image does not look right for the model");
   layout->addWidget(force_);
   auto* row = new QHBoxLayout;
   device_ = new QComboBox;

@@ -67,6 +67,7 @@ class MainWindow : public QMainWindow {
 
   void AskOpenFiles(LoadAs as);
   void AskOpenFolder();
+  void ShowOpened();
   void AskSave(bool always_ask);
   void AskSurfaces();
   void AskScreenshot();

@@ -31,9 +31,18 @@ void KeepFolder(const QString& path) {
 
 void MainWindow::OpenPaths(const std::vector<fs::path>& paths) {
   banner_->hide();
-  session_.Open(paths, LoadAs::kGuess, [this] {
-    if (session_.document.grid() != nullptr) views_->slice(Orientation::kAxial).setFocus();
-  });
+  session_.Open(paths, LoadAs::kGuess, [this] { ShowOpened(); });
+}
+
+void MainWindow::ShowOpened() {
+  const io::Geometry* grid = session_.document.grid();
+  if (grid == nullptr) return;
+  // A picture, or a single slice: the one view that shows it.
+  for (const Orientation orientation : kOrientations) {
+    const int axis = session_.document.Plane(orientation).axis;
+    if (axis >= 0 && grid->size[axis] == 1) return views_->Maximise(static_cast<int>(orientation));
+  }
+  views_->slice(Orientation::kAxial).setFocus();
 }
 
 void MainWindow::AskOpenFiles(LoadAs as) {
@@ -46,9 +55,7 @@ void MainWindow::AskOpenFiles(LoadAs as) {
   std::vector<fs::path> paths;
   for (const QString& file : files) paths.emplace_back(file.toStdString());
   banner_->hide();
-  session_.Open(paths, as, [this] {
-    if (session_.document.grid() != nullptr) views_->slice(Orientation::kAxial).setFocus();
-  });
+  session_.Open(paths, as, [this] { ShowOpened(); });
 }
 
 void MainWindow::AskOpenFolder() {
