@@ -64,7 +64,7 @@ ContrastPanel::ContrastPanel(Session& session, QWidget* parent)
   histogram_->on_window = [this](const Window& window) { SetWindow(window); };
   connect(preset_, &QComboBox::activated, this, [this](int index) {
     const ImageLayer* image = session_.document.ActiveImage();
-    if (image == nullptr) return;
+    if (image == nullptr || index < 0) return;
     const int presets = static_cast<int>(CtPresets().size());
     if (index == 0) {
       SetWindow(DefaultWindow(*image->volume, image->statistics));

@@ -247,6 +247,7 @@ void Document::PaintVoxels(const std::vector<size_t>& voxels, uint16_t value) {
   }
   if (!changed) return;
   layer->unsaved = true;
+  layer->edited = true;
   Notify(kVoxelsChanged);
 }
 

@@ -3,7 +3,9 @@
 
 #include <QFormLayout>
 #include <QHeaderView>
+#include <QStyle>
 #include <QVBoxLayout>
+#include <algorithm>
 #include <cmath>
 
 namespace avocet::gui {
@@ -60,7 +62,6 @@ EvaluatePanel::EvaluatePanel(Session& session, QWidget* parent)
   table_->verticalHeader()->hide();
   table_->verticalHeader()->setDefaultSectionSize(24);
   table_->setTabKeyNavigation(false);
-  table_->setMinimumHeight(110);
   table_->setToolTip("Choose a row: the views go to the slice with the most errors and show them");
   table_->hide();
   layout->addWidget(table_);
@@ -171,6 +172,10 @@ void EvaluatePanel::ShowResult() {
   }
   labels_.push_back(0);
   table_->resizeColumnsToContents();
+  const int rows = std::clamp(table_->rowCount(), 2, 9);
+  table_->setFixedHeight(table_->horizontalHeader()->sizeHint().height() +
+                         rows * table_->verticalHeader()->defaultSectionSize() +
+                         table_->style()->pixelMetric(QStyle::PM_ScrollBarExtent) + 4);
   table_->show();
   note_->setText("Protocol " + QString::fromStdString(protocol.name) +
                  ". Choose a row to see where the maps differ.");

@@ -74,7 +74,9 @@ void JobPanel::RefreshState() {
   QString text;
   bool can = false;
   bool warned = false;
-  if (session_.catalogue().empty()) {
+  if (!session_.models_known()) {
+    text = "Looking for models…";
+  } else if (session_.catalogue().empty()) {
     text = "No model was found. Add a file, or name a folder in AVOCET_MODELS.";
   } else if (model != nullptr) {
     for (size_t c = 1; c < model->card.labels.size(); ++c) {

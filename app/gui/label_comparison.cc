@@ -27,10 +27,11 @@ std::unique_ptr<LabelLayer> ErrorMap(const LabelLayer& prediction, const LabelLa
     out[i] = in_p ? (in_r && same ? kTruePositive : kFalsePositive)
                   : (in_r ? kFalseNegative : uint16_t{0});
   }
+  // In 3D agreement is glass, so that the errors in it are seen.
   // Blue for agreement, orange and pink for errors: told apart in any kind of colour blindness.
-  map->table[kTruePositive] = {"Agreement (TP)", {86, 160, 211}, true, 0, 0};
-  map->table[kFalsePositive] = {"Too much (FP)", {240, 150, 30}, true, 0, 0};
-  map->table[kFalseNegative] = {"Missed (FN)", {220, 50, 130}, true, 0, 0};
+  map->table[kTruePositive] = {"Agreement (TP)", {86, 160, 211}, true, 0.25, 0, 0};
+  map->table[kFalsePositive] = {"Too much (FP)", {240, 150, 30}, true, 1, 0, 0};
+  map->table[kFalseNegative] = {"Missed (FN)", {220, 50, 130}, true, 1, 0, 0};
   CountLabels(out, map->VoxelMl(), map->table);
   return map;
 }

@@ -13,6 +13,7 @@ struct LabelEntry {
   std::string name;
   std::array<uint8_t, 3> colour{255, 255, 255};  // sRGB
   bool visible = true;
+  double surface_opacity = 1;  // in the 3D view
   int64_t voxels = 0;
   double volume_ml = 0;
 };

@@ -11,6 +11,7 @@
 #include "app/core/label_names.h"
 #include "app/core/manifest.h"
 #include "app/gui/plane_sampler.h"
+#include "io/dicom.h"
 #include "io/file_util.h"
 #include "io/segment_codes.h"
 #include "io/volume_io.h"
@@ -83,6 +84,36 @@ void DescribeGeometry(const io::Volume& volume, std::vector<std::string>& report
   }
 }
 
+std::vector<SeriesChoice> SeriesIn(const fs::path& folder, Progress& progress) {
+  std::vector<SeriesChoice> choices;
+  const io::DicomTree tree = io::ScanDicom(folder, progress);
+  int number = 0;
+  for (const io::DicomSeries* series : tree.AllSeries()) {
+    ++number;
+    if (!series->problem.empty()) continue;
+    char size[64];
+    std::snprintf(size, sizeof size, "%lld x %lld x %lld", static_cast<long long>(series->size[0]),
+                  static_cast<long long>(series->size[1]), static_cast<long long>(series->size[2]));
+    SeriesChoice choice;
+    choice.selector = std::to_string(number);
+    for (const std::string& part :
+         {series->modality, series->description, series->split, std::string(size)}) {
+      if (!part.empty()) choice.text += (choice.text.empty() ? "" : ", ") + part;
+    }
+    choices.push_back(std::move(choice));
+  }
+  return choices;
+}
+
+// What the manifest says of the output is made true of the file that was written.
+std::string ManifestFor(const fs::path& path, const std::string& content, bool edited) {
+  auto json = nlohmann::ordered_json::parse(content, nullptr, false);
+  if (!json.is_object()) return content;
+  json["output"] = {{"file", path.filename().string()}, {"sha256", io::Sha256OfFile(path)}};
+  if (edited) json["edited"] = "by hand, after the job";
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
 }  // namespace
 
 double ImageLayer::ValueAt(const std::array<double, 3>& x_in_lps, int component) const {
@@ -129,14 +160,22 @@ std::unique_ptr<LabelLayer> LabelsFromVolume(io::Volume volume, const std::strin
   return layer;
 }
 
-LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress) {
+LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress,
+                    const std::string& series) {
   LoadedFile loaded;
   fs::path plain = path;
   while (plain.has_parent_path() && plain.filename().empty()) plain = plain.parent_path();
   const std::string name = plain.filename().string();
   UpdateOrThrow(progress, Progress::kUnknown, "reading " + name);
+  std::error_code ignored;
+  if (series.empty() && fs::is_directory(path, ignored)) {
+    loaded.choices = SeriesIn(path, progress);
+    if (loaded.choices.size() > 1) return loaded;
+    loaded.choices.clear();
+  }
   io::ReadOptions read;
   read.progress = &progress;
+  read.series = series;
   io::Volume volume = io::ReadVolume(path, read);
   if (volume.geometry.VoxelCount() == 0) throw IoError("'" + path.string() + "' has no voxels");
   DescribeGeometry(volume, loaded.report);
@@ -182,7 +221,10 @@ void SaveLabels(const LabelLayer& layer, const fs::path& path) {
   for (const auto& [value, entry] : layer.table) names.push_back({value, entry.name, entry.colour});
   io::WriteFileAtomically(core::Beside(path, ".labels.json"), core::LabelsJson(names));
   for (const auto& [ending, content] : layer.companions) {
-    io::WriteFileAtomically(core::Beside(path, ending), content);
+    std::string text = content;
+    if (ending == ".manifest.json") text = ManifestFor(path, content, layer.edited);
+    if (ending == ".labels.txt") text = core::LabelsItkSnap(names);  // names may be new
+    io::WriteFileAtomically(core::Beside(path, ending), text);
   }
 }
 

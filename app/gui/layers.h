@@ -43,6 +43,7 @@ struct LabelLayer {
   bool outline = false;
   bool visible = true;
   bool unsaved = false;
+  bool edited = false;  // painted on by hand
   // What belongs to it and is kept with it when it is saved: file endings and contents
   // (".manifest.json").
   std::vector<std::pair<std::string, std::string>> companions;
@@ -52,10 +53,17 @@ struct LabelLayer {
   int ValueAt(const std::array<double, 3>& x_in_lps) const;  // 0 outside
 };
 
-// One of the two is set.
+// A DICOM series of several in one place.
+struct SeriesChoice {
+  std::string selector;  // as in io::ReadOptions::series
+  std::string text;      // "CT, abdomen late phase, 512 x 512 x 148"
+};
+
+// One of the three is set.
 struct LoadedFile {
   std::unique_ptr<ImageLayer> image;
   std::unique_ptr<LabelLayer> labels;
+  std::vector<SeriesChoice> choices;
   std::vector<std::string> report;  // what is odd about the file and what was done, sentences
 };
 
@@ -64,13 +72,16 @@ enum class LoadAs { kGuess, kImage, kLabels };
 // Reads a file, or a DICOM folder, for the window; runs away from the window's thread. Guessing
 // takes a map of few whole, homogeneous values for labels. Names and colours come from
 // NAME.labels.json beside it, or from the names that DICOM SEG carries. Throws IoError, Cancelled.
-LoadedFile LoadFile(const std::filesystem::path& path, LoadAs as, Progress& progress);
+// A DICOM folder with several readable series gives the choices, unless `series` names one.
+LoadedFile LoadFile(const std::filesystem::path& path, LoadAs as, Progress& progress,
+                    const std::string& series = "");
 
 // A label layer of a volume in memory; `volume` gives up its voxels.
 std::unique_ptr<LabelLayer> LabelsFromVolume(io::Volume volume, const std::string& name);
 
-// Writes the mask with exactly its source's geometry, and NAME.labels.json beside it. Atomic.
-// Throws IoError.
+// Writes the mask with exactly its source's geometry, NAME.labels.json and the companions beside
+// it; a manifest gets the name and hash of the new file, and a note when the mask was painted on.
+// Atomic. Throws IoError.
 void SaveLabels(const LabelLayer& layer, const std::filesystem::path& path);
 
 }  // namespace avocet::gui

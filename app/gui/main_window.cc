@@ -84,6 +84,9 @@ MainWindow::MainWindow(Session& session)
   views_->on_next_label = [this] { labels_->SelectNext(); };
   session_.on_message = [this](const Message& message) { ShowMessage(message); };
   session_.on_opened = [this](const auto& path) { AddRecent(path); };
+  session_.on_choose_series = [this](const auto& name, const auto& choices) {
+    return AskSeries(QString::fromStdString(name), choices);
+  };
   session_.tasks.on_change = [this] { RefreshTasks(); };
   session_.document.AddObserver([this](unsigned changes) {
     if (changes & ~unsigned{kCursorChanged}) RefreshActions();
@@ -103,6 +106,7 @@ MainWindow::~MainWindow() {
   session_.tasks.on_change = {};
   session_.on_message = {};
   session_.on_opened = {};
+  session_.on_choose_series = {};
   session_.on_models = {};
   session_.on_evaluated = {};
 }

@@ -68,6 +68,7 @@ class MainWindow : public QMainWindow {
   void AskOpenFiles(LoadAs as);
   void AskOpenFolder();
   void ShowOpened();
+  int AskSeries(const QString& name, const std::vector<SeriesChoice>& choices);
   void AskSave(bool always_ask);
   void AskSurfaces();
   void AskScreenshot();

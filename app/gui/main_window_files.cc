@@ -3,6 +3,7 @@
 #include <QCloseEvent>
 #include <QDragEnterEvent>
 #include <QFileDialog>
+#include <QInputDialog>
 #include <QMenu>
 #include <QMessageBox>
 #include <QMimeData>
@@ -63,6 +64,18 @@ void MainWindow::AskOpenFolder() {
   if (folder.isEmpty()) return;
   KeepFolder(folder);
   OpenPaths({folder.toStdString()});
+}
+
+int MainWindow::AskSeries(const QString& name, const std::vector<SeriesChoice>& choices) {
+  QStringList items;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    items += QString("%1: %2").arg(i + 1).arg(QString::fromStdString(choices[i].text));
+  }
+  bool chosen = false;
+  const QString item = QInputDialog::getItem(
+      this, "Choose a series", name + " holds several series. Which one is to be opened?", items, 0,
+      /*editable=*/false, &chosen);
+  return chosen ? static_cast<int>(items.indexOf(item)) : -1;
 }
 
 void MainWindow::AddRecent(const fs::path& path) {

@@ -7,6 +7,7 @@
 #include <QPdfWriter>
 #include <algorithm>
 #include <cctype>
+#include <nlohmann/json.hpp>
 
 #include "app/core/version.h"
 #include "io/file_util.h"
@@ -51,6 +52,22 @@ class Page {
   int y_ = kMargin;
 };
 
+// What made a mask: one line from its manifest.
+QString Provenance(const std::string& manifest) {
+  const auto json = nlohmann::json::parse(manifest, nullptr, false);
+  if (!json.is_object()) return {};
+  const auto text = [&](const char* object, const char* key) {
+    const auto part = json.find(object);
+    if (part == json.end() || !part->is_object()) return QString();
+    return QString::fromStdString(part->value(key, std::string()));
+  };
+  return QString("Made by %1 (%2, SHA-256 %3\u2026) from %4 (SHA-256 %5\u2026), Avocet %6, %7")
+      .arg(text("model", "name"), text("model", "file"), text("model", "sha256").left(16),
+           text("input", "file"), text("input", "sha256").left(16),
+           QString::fromStdString(json.value("avocet", std::string())),
+           QString::fromStdString(json.value("device", std::string())));
+}
+
 void Draw(const Session& session, const QImage& views, QPainter& painter) {
   Page page(painter);
   const Document& document = session.document;
@@ -92,15 +109,7 @@ void Draw(const Session& session, const QImage& views, QPainter& painter) {
     }
     for (const auto& [ending, content] : layer->companions) {
       if (ending == ".manifest.json") {
-        // Model, hashes, options: the lines of the manifest without its brackets.
-        QString lines;
-        for (const QString& line : QString::fromStdString(content).split('\n')) {
-          const QString plain = line.trimmed().remove('"');
-          if (plain.startsWith("model") || plain.startsWith("input_sha") ||
-              plain.startsWith("version") || plain.startsWith("device")) {
-            lines += (lines.isEmpty() ? "" : "  ") + plain;
-          }
-        }
+        const QString lines = Provenance(content);
         page.Text(lines, 12, false, grey, 24);
       }
     }

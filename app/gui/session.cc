@@ -65,7 +65,8 @@ void Session::Open(const std::vector<fs::path>& paths, LoadAs as, std::function<
   OpenNext(paths, as, std::move(then));
 }
 
-void Session::OpenNext(std::vector<fs::path> paths, LoadAs as, std::function<void()> then) {
+void Session::OpenNext(std::vector<fs::path> paths, LoadAs as, std::function<void()> then,
+                       const std::string& series) {
   if (paths.empty()) {
     if (then) then();
     return;
@@ -77,11 +78,20 @@ void Session::OpenNext(std::vector<fs::path> paths, LoadAs as, std::function<voi
       path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
   tasks.Start(
       "Open " + name,
-      [loaded, path, as](Progress& progress) { *loaded = LoadFile(path, as, progress); },
+      [loaded, path, as, series](Progress& progress) {
+        *loaded = LoadFile(path, as, progress, series);
+      },
       [this, loaded, path, name, paths = std::move(paths), as,
        then = std::move(then)](const TaskRunner::Outcome& outcome) {
         if (!outcome.error.empty()) {
           Tell(Message::Kind::kError, name, {outcome.error});
+        } else if (!outcome.cancelled && !loaded->choices.empty()) {
+          const int chosen = on_choose_series ? on_choose_series(name, loaded->choices) : -1;
+          if (chosen >= 0) {
+            std::vector<fs::path> again = paths;
+            again.insert(again.begin(), path);
+            return OpenNext(std::move(again), as, then, loaded->choices.at(chosen).selector);
+          }
         } else if (!outcome.cancelled) {
           loaded->report.insert(loaded->report.end(), outcome.warnings.begin(),
                                 outcome.warnings.end());

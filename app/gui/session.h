@@ -44,6 +44,8 @@ class Session {
 
   std::function<void(const Message&)> on_message;
   std::function<void(const std::filesystem::path&)> on_opened;
+  // Asks which of several DICOM series to open; -1: none.
+  std::function<int(const std::string& name, const std::vector<SeriesChoice>&)> on_choose_series;
   std::function<void()> on_models;     // the catalogue is there
   std::function<void()> on_evaluated;  // `evaluation` is a new one
 
@@ -59,6 +61,7 @@ class Session {
   // --- models and segmentation
   void FindModels();
   const std::vector<CatalogueModel>& catalogue() const { return catalogue_; }
+  bool models_known() const { return models_known_; }
   void AddModel(const std::filesystem::path& path);
   // "" when the model suits the image, otherwise why not; a warning does not forbid.
   struct Fit {
@@ -87,7 +90,8 @@ class Session {
 
  private:
   void Tell(Message::Kind kind, const std::string& title, std::vector<std::string> lines);
-  void OpenNext(std::vector<std::filesystem::path> paths, LoadAs as, std::function<void()> then);
+  void OpenNext(std::vector<std::filesystem::path> paths, LoadAs as, std::function<void()> then,
+                const std::string& series = "");
   void Add(LoadedFile loaded, const std::string& title);
   void OnDocument(unsigned changes);
   void KeepInJournal();
@@ -99,6 +103,7 @@ class Session {
   QTimer journal_timer_;
   std::vector<CatalogueModel> catalogue_;
   std::optional<Evaluation> evaluation_;
+  bool models_known_ = false;
   int error_layer_ = 0;
   int results_ = 0;
 };

@@ -85,6 +85,7 @@ void Session::FindModels() {
       [this, found](const TaskRunner::Outcome& outcome) {
         if (outcome.cancelled) return;
         catalogue_ = std::move(*found);
+        models_known_ = true;
         if (on_models) on_models();
       },
       /*quiet=*/true);

@@ -259,7 +259,12 @@ void SliceView::DrawMeasurement(QPainter& painter, const Measurement& m, bool dr
   QFont font = painter.font();
   font.setPixelSize(12);
   painter.setFont(font);
-  DrawText(painter, text_at, QString::fromStdString(m.Summary()), colour);
+  const QString text = QString::fromStdString(m.Summary());
+  // Kept inside the view.
+  const double longest = width() - kSliderWidth - 6 - QFontMetricsF(font).horizontalAdvance(text);
+  text_at.setX(std::max(6.0, std::min(text_at.x(), longest)));
+  text_at.setY(std::clamp(text_at.y(), 14.0, height() - 6.0));
+  DrawText(painter, text_at, text, colour);
 }
 
 void SliceView::DrawTexts(QPainter& painter) {

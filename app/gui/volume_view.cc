@@ -91,7 +91,7 @@ void VolumeView::StartSurfaces() {
             if (view == nullptr || document_.Labels(key.layer) == nullptr) return;
             if (!outcome.cancelled) surfaces_[key] = result;  // an empty one is not tried again
             Ask(false);
-            rebuild_.start();  // the next label
+            StartSurfaces();  // the next label
           },
           /*quiet=*/true);
       return;
@@ -151,7 +151,7 @@ void VolumeView::Ask(bool fast) {
         const auto found = surfaces_.find({layer->id, value});
         if (!entry.visible || found == surfaces_.end() || found->second->triangles.empty())
           continue;
-        scene.surfaces.push_back({found->second, entry.colour, 1});
+        scene.surfaces.push_back({found->second, entry.colour, entry.surface_opacity});
       }
     }
   }

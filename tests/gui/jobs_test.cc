@@ -2,6 +2,7 @@
 // The day of a clinician in the real window: open, segment, compare, jump to the worst slice, save,
 // reopen; and what happens when things are slow, cancelled or killed.
 #include <QComboBox>
+#include <QInputDialog>
 #include <QMessageBox>
 #include <QTableWidget>
 #include <QThread>
@@ -9,13 +10,16 @@
 #include <csignal>
 #include <fstream>
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "app/gui/journal.h"
+#include "io/file_util.h"
 #include "io/volume_io.h"
 #include "tests/gui/phantom.h"
 #include "tests/gui/window_fixture.h"
+#include "tests/io/dicom_builder.h"
 
 namespace avocet::gui {
 namespace {
@@ -115,7 +119,9 @@ TEST_F(WindowJobs, SegmentCompareJumpSaveReopen) {
   Doc().Labels(reference)->visible = true;
   Doc().Labels(reference)->outline = true;
   Doc().Notify(kDisplayChanged);
-  QTest::qWait(600);
+  const VolumeView& three = window_->views().volume();
+  EXPECT_TRUE(WaitFor([&] { return three.surface_count() == 4; }));
+  QTest::qWait(400);
   Shot("segmented");
 
   // Compare: result against reference is already chosen.
@@ -159,7 +165,8 @@ TEST_F(WindowJobs, SegmentCompareJumpSaveReopen) {
   EXPECT_EQ(wrong[shown], *std::max_element(wrong.begin(), wrong.end()));
   ASSERT_EQ(Doc().labels().size(), 3u);
   EXPECT_EQ(Doc().labels().back()->name.rfind("Errors", 0), 0u);
-  QTest::qWait(600);
+  EXPECT_TRUE(WaitFor([&] { return three.surface_count() == 7; }));
+  QTest::qWait(400);
   Shot("errors");
 
   // Save, reopen.
@@ -169,7 +176,10 @@ TEST_F(WindowJobs, SegmentCompareJumpSaveReopen) {
   ASSERT_TRUE(Idle());
   ASSERT_TRUE(saved);
   EXPECT_FALSE(Doc().HasUnsaved());
-  EXPECT_TRUE(std::filesystem::exists(test::TemporaryFolder() / "mask.manifest.json"));
+  // The manifest is about the file that was saved.
+  const std::string manifest = io::ReadTextFile(test::TemporaryFolder() / "mask.manifest.json");
+  EXPECT_NE(manifest.find(io::Sha256OfFile(path)), std::string::npos);
+  EXPECT_NE(manifest.find("mask.nii.gz"), std::string::npos);
   const std::vector<uint16_t> kept = *Doc().Labels(result_id)->labels;
   Open({path});
   const LabelLayer& again = *Doc().labels().back();
@@ -184,6 +194,65 @@ TEST_F(WindowJobs, SegmentCompareJumpSaveReopen) {
   EXPECT_FALSE(
       QImage(QString::fromStdString((test::TemporaryFolder() / "views.png").string())).isNull());
   EXPECT_EQ(window_->BannerText(), "");
+}
+
+// A folder of two series asks which one; the choice is opened.
+TEST_F(WindowJobs, SeveralSeriesAreAChoice) {
+  const auto folder = test::TemporaryFolder() / "study";
+  for (int series = 0; series < 2; ++series) {
+    std::filesystem::create_directories(folder / std::to_string(series));
+    for (int k = 0; k < 4 + series; ++k) {
+      test::DicomBuilder slice(16, 16, {0, 0, 2.0 * k});
+      slice.Text(0x0020000E, "UI", "1.2.3." + std::to_string(series + 1));
+      slice.Text(0x00200013, "IS", std::to_string(k + 1));
+      std::vector<int16_t> values(256);
+      for (int i = 0; i < 256; ++i) values[i] = static_cast<int16_t>(i * 3 + k);
+      slice.Pixels(values);
+      slice.Write(folder / std::to_string(series) / ("s" + std::to_string(k)));
+    }
+  }
+  QString text;
+  QTimer::singleShot(700, window_.get(), [&] {
+    auto* dialog = qobject_cast<QInputDialog*>(QApplication::activeModalWidget());
+    ASSERT_NE(dialog, nullptr);
+    text = dialog->comboBoxItems().join("\n");
+    dialog->setTextValue(dialog->comboBoxItems().at(1));
+    dialog->accept();
+  });
+  Open({folder});
+  EXPECT_EQ(text.count("\n"), 1) << text.toStdString();
+  ASSERT_EQ(Doc().images().size(), 1u) << window_->BannerText().toStdString();
+  EXPECT_EQ(Doc().images().front()->volume->geometry.size[2], 5);
+}
+
+// The program itself, started as a person starts it.
+TEST_F(WindowJobs, TheProgramOpensItsWindow) {
+  const std::string binary = test::AvocetBinary().string();
+  const std::string image = ShippedData("hippocampus/images/hippocampus_007.nii.gz").string();
+  const auto errors = test::TemporaryFolder() / "errors.txt";
+  const pid_t child = fork();
+  if (child == 0) {
+    const int fd = open(errors.c_str(), O_CREAT | O_WRONLY, 0600);
+    dup2(fd, 2);
+    execl(binary.c_str(), binary.c_str(), "gui", image.c_str(), nullptr);
+    _exit(127);
+  }
+  bool qt = false;
+  ASSERT_TRUE(WaitFor([&] {
+    std::ifstream maps("/proc/" + std::to_string(child) + "/maps");
+    const std::string text((std::istreambuf_iterator<char>(maps)), {});
+    qt = text.find("libQt6Widgets") != std::string::npos;
+    return qt && text.find("swrast_dri") != std::string::npos;  // the 3D view found its OpenGL
+  }));
+  QTest::qWait(300);
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, WNOHANG), 0) << "it runs until it is closed";
+  kill(child, SIGTERM);
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+  std::ifstream file(errors);
+  const std::string said((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_EQ(said.find("avocet:"), std::string::npos) << said;
 }
 
 TEST_F(WindowJobs, CancelAnswersWithinASecond) {

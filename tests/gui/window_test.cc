@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The window as a person uses it: real mouse and key events, under Xvfb.
+#include <QComboBox>
+#include <QDropEvent>
 #include <QMessageBox>
+#include <QMimeData>
 #include <QMouseEvent>
 #include <QToolButton>
 #include <QWheelEvent>
@@ -354,6 +357,47 @@ TEST_F(WindowHands, ThreeDimensionsKnowLeftFromRight) {
   }
   EXPECT_GT(middle[0], three.width() / 2.0 + 10);
   EXPECT_NEAR(middle[0], middle[1], 4);
+}
+
+TEST_F(WindowHands, DroppedFilesAreOpened) {
+  QMimeData data;
+  data.setUrls({QUrl::fromLocalFile(
+      QString::fromStdString(ShippedData("hippocampus/images/hippocampus_180.nii.gz").string()))});
+  QDragEnterEvent enter(QPoint(600, 400), Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
+  QApplication::sendEvent(window_.get(), &enter);
+  EXPECT_TRUE(enter.isAccepted());
+  QDropEvent event(QPointF(600, 400), Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
+  QApplication::sendEvent(window_.get(), &event);
+  ASSERT_TRUE(Idle());
+  ASSERT_EQ(Doc().images().size(), 1u);
+  EXPECT_EQ(Doc().images().front()->name, "hippocampus_180.nii.gz");
+  EXPECT_EQ(QSettings().value("recent").toStringList().size(), 1);
+}
+
+// Limits of the histogram by the mouse, a preset by the keyboard.
+TEST_F(WindowHands, ContrastPanelSetsTheWindow) {
+  OpenSample();
+  auto* histogram = window_->findChild<QWidget*>("histogram");
+  const gui::Window before = Doc().ActiveImage()->window;
+  const ValueStatistics& values = Doc().ActiveImage()->statistics;
+  const double x = 4 + (before.High() - values.minimum) / (values.maximum - values.minimum) *
+                           (histogram->width() - 8);
+  const QPoint from(static_cast<int>(x), 40), to(static_cast<int>(x) + 30, 40);
+  QTest::mousePress(histogram, Qt::LeftButton, {}, from);
+  QMouseEvent move(QEvent::MouseMove, to, histogram->mapToGlobal(to), Qt::NoButton, Qt::LeftButton,
+                   Qt::NoModifier);
+  QApplication::sendEvent(histogram, &move);
+  QTest::mouseRelease(histogram, Qt::LeftButton, {}, to);
+  EXPECT_NEAR(Doc().ActiveImage()->window.Low(), before.Low(), 1e-6);
+  EXPECT_GT(Doc().ActiveImage()->window.High(), before.High());
+  auto* preset = window_->findChild<QComboBox*>("preset");
+  preset->setFocus();
+  QTest::keyClick(preset, Qt::Key_Home);
+  EXPECT_NEAR(Doc().ActiveImage()->window.width, before.width, 1e-9) << "automatic";
+  for (int i = 0; i < 7; ++i) QTest::keyClick(preset, Qt::Key_Down);
+  EXPECT_TRUE(preset->currentText().startsWith("CT brain"));
+  EXPECT_EQ(Doc().ActiveImage()->window.width, 80);
+  EXPECT_EQ(Doc().ActiveImage()->window.level, 40);
 }
 
 TEST_F(WindowHands, AnUnreadableFileIsAPlainSentence) {
