@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 namespace avocet::gui {
 namespace {
@@ -235,6 +236,7 @@ void Document::BeginStroke(int layer) {
 void Document::PaintVoxels(const std::vector<size_t>& voxels, uint16_t value) {
   LabelLayer* layer = Labels(stroke_layer_);
   if (layer == nullptr) return;
+  layer->OwnLabels();
   auto& labels = *layer->labels;
   bool changed = false;
   for (const size_t at : voxels) {
@@ -258,14 +260,35 @@ void Document::EndStroke() {
   stroke_ = {};
   Push({"painting", [this, layer, stroke] { ApplyStroke(layer, *stroke, false); },
         [this, layer, stroke] { ApplyStroke(layer, *stroke, true); }});
-  LabelLayer* painted = Labels(layer);
-  CountLabels(*painted->labels, painted->VoxelMl(), painted->table);
+  Recount(*Labels(layer), *stroke, true);
   Notify(kLayersChanged | kDisplayChanged);
+}
+
+// Only what the stroke changed: counting a whole volume takes longer than a picture may.
+void Document::Recount(LabelLayer& layer, const Stroke& stroke, bool forward) {
+  std::map<int, int64_t> change;
+  for (size_t n = 0; n < stroke.voxels.size(); ++n) {
+    --change[forward ? stroke.before[n] : stroke.after[n]];
+    ++change[forward ? stroke.after[n] : stroke.before[n]];
+  }
+  const double voxel_ml = layer.VoxelMl();
+  for (const auto& [value, difference] : change) {
+    if (value == 0 || difference == 0) continue;
+    const bool known = layer.table.count(value) != 0;
+    LabelEntry& entry = layer.table[value];
+    if (!known) {
+      entry.name = "Label " + std::to_string(value);
+      entry.colour = DefaultLabelColour(value);
+    }
+    entry.voxels += difference;
+    entry.volume_ml = static_cast<double>(entry.voxels) * voxel_ml;
+  }
 }
 
 void Document::ApplyStroke(int id, const Stroke& stroke, bool forward) {
   LabelLayer* layer = Labels(id);
   if (layer == nullptr) return;
+  layer->OwnLabels();
   auto& labels = *layer->labels;
   const size_t count = stroke.voxels.size();
   for (size_t n = 0; n < count; ++n) {
@@ -274,7 +297,7 @@ void Document::ApplyStroke(int id, const Stroke& stroke, bool forward) {
     labels[stroke.voxels[at]] = forward ? stroke.after[at] : stroke.before[at];
   }
   layer->unsaved = true;
-  CountLabels(labels, layer->VoxelMl(), layer->table);
+  Recount(*layer, stroke, forward);
   Notify(kVoxelsChanged | kLayersChanged | kDisplayChanged);
 }
 

@@ -102,6 +102,7 @@ class Document {
     std::vector<uint16_t> after;
   };
   void Push(Step step);
+  static void Recount(LabelLayer& layer, const Stroke& stroke, bool forward);
   void ApplyStroke(int layer, const Stroke& stroke, bool forward);
 
   std::vector<Observer> observers_;

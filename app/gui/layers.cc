@@ -2,6 +2,7 @@
 #include "app/gui/layers.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -130,6 +131,15 @@ double ImageLayer::ValueAt(const std::array<double, 3>& x_in_lps, int component)
 }
 
 std::string ImageLayer::Unit() const { return IsCt(*volume, statistics) ? "HU" : ""; }
+
+void LabelLayer::OwnLabels() {
+  if (labels.use_count() > 1) {
+    labels = std::make_shared<std::vector<uint16_t>>(*labels);
+  } else {
+    // What a task read before it let go of its copy comes before what is written now.
+    std::atomic_thread_fence(std::memory_order_acquire);
+  }
+}
 
 double LabelLayer::VoxelMl() const {
   const auto& g = geometry();

@@ -37,6 +37,7 @@ struct LabelLayer {
   std::string name;
   std::filesystem::path path;                // where it was read from or last saved; "" when never
   std::shared_ptr<const io::Volume> header;  // geometry and source header without voxels
+  // Copies of a layer share the voxels; who changes them calls OwnLabels first.
   std::shared_ptr<std::vector<uint16_t>> labels;
   LabelTable table;
   double opacity = 0.5;
@@ -49,6 +50,8 @@ struct LabelLayer {
   std::vector<std::pair<std::string, std::string>> companions;
 
   const io::Geometry& geometry() const { return header->geometry; }
+  // Makes the voxels this layer's alone: copies that tasks hold keep what they were given.
+  void OwnLabels();
   double VoxelMl() const;
   int ValueAt(const std::array<double, 3>& x_in_lps) const;  // 0 outside
 };

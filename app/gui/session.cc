@@ -38,12 +38,11 @@ void Session::OnDocument(unsigned changes) {
   }
 }
 
-// A task a layer writes the copy; painting may go on meanwhile.
+// Copies share the voxels until one is painted on; painting may go on meanwhile.
 void Session::KeepInJournal() {
   for (const auto& layer : document.labels()) {
     if (!layer->unsaved) continue;
     auto copy = std::make_shared<LabelLayer>(*layer);
-    copy->labels = std::make_shared<std::vector<uint16_t>>(*layer->labels);
     const ImageLayer* image = document.ActiveImage();
     const fs::path path = image == nullptr ? fs::path() : image->path;
     const int id = layer->id;
@@ -136,7 +135,6 @@ void Session::Save(int id, const fs::path& path, std::function<void(bool)> then)
     }
   }
   auto copy = std::make_shared<LabelLayer>(*layer);
-  copy->labels = std::make_shared<std::vector<uint16_t>>(*layer->labels);
   tasks.Start(
       "Save " + path.filename().string(), [copy, path](Progress&) { SaveLabels(*copy, path); },
       [this, id, path, copy, then](const TaskRunner::Outcome& outcome) {
@@ -148,7 +146,7 @@ void Session::Save(int id, const fs::path& path, std::function<void(bool)> then)
           saved->path = path;
           saved->name = path.filename().string();
           // Painted on while it was being written: the newer strokes are not in the file.
-          saved->unsaved = *saved->labels != *copy->labels;
+          saved->unsaved = saved->labels != copy->labels;
           if (!saved->unsaved) journal_->Forget(id);
           document.Notify(kLayersChanged);
         }
@@ -160,7 +158,6 @@ void Session::ExportSurfaces(int id, const fs::path& path) {
   const LabelLayer* layer = document.Labels(id);
   if (layer == nullptr) return;
   auto copy = std::make_shared<LabelLayer>(*layer);
-  copy->labels = std::make_shared<std::vector<uint16_t>>(*layer->labels);
   tasks.Start(
       "Export " + path.filename().string(),
       [copy, path](Progress& progress) {
@@ -218,7 +215,6 @@ int Session::Evaluate(int prediction, int reference, const std::string& protocol
   // Through files: the job is the one that the command line runs.
   const auto copy = [](const LabelLayer& layer) {
     auto one = std::make_shared<LabelLayer>(layer);
-    one->labels = std::make_shared<std::vector<uint16_t>>(*layer.labels);
     one->companions.clear();
     return one;
   };
@@ -329,7 +325,6 @@ void Session::ReplaceAbandoned(const fs::path& image) {
   for (const auto& layer : document.labels()) {
     if (!layer->unsaved) continue;
     copies.push_back(std::make_shared<LabelLayer>(*layer));
-    copies.back()->labels = std::make_shared<std::vector<uint16_t>>(*layer->labels);
   }
   tasks.Start(
       "Keep recovered work",

@@ -74,11 +74,11 @@ void VolumeView::StartSurfaces() {
     for (const auto& [value, entry] : layer->table) {
       const Key key{layer->id, value};
       if (!entry.visible || entry.voxels == 0 || surfaces_.count(key)) continue;
-      // A copy, so that painting may go on meanwhile.
+      // Painting may go on meanwhile: it makes a copy of its own.
       auto volume = std::make_shared<io::Volume>();
       auto result = std::make_shared<io::Surface>();
       const auto header = layer->header;
-      const auto labels = std::make_shared<const std::vector<uint16_t>>(*layer->labels);
+      const std::shared_ptr<const std::vector<uint16_t>> labels = layer->labels;
       surface_task_ = tasks_.Start(
           "Surface of " + entry.name,
           [volume, result, header, labels, value = value](Progress& progress) {

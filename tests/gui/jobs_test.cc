@@ -321,6 +321,53 @@ TEST_F(WindowJobs, NoStallWhileAScannersVolumeIsRead) {
   EXPECT_LT(stalls.LongestMs(), 100);
 }
 
+// Painting, undoing and saving on a scanner's volume, while its surface is computed.
+TEST_F(WindowJobs, NoStallWhileALargeMaskIsCorrected) {
+  io::Geometry g;
+  g.size = {512, 512, 148};
+  g.spacing = {0.7, 0.7, 2.5};
+  io::Volume volume = io::Volume::Zeros(g, io::VoxelType::kUInt8);
+  for (int64_t i = 0; i < g.VoxelCount(); ++i) {
+    const double x = i % 512 - 256, y = i / 512 % 512 - 256, z = 3.5 * (i / 512 / 512 - 74);
+    volume.As<uint8_t>()[i] = x * x + y * y + z * z < 120 * 120;
+  }
+  const auto path = test::TemporaryFolder() / "ball.nii";
+  io::WriteVolume(volume, path);
+  volume = io::Volume();
+  Open({path});
+  ASSERT_EQ(Doc().labels().size(), 1u);
+  const int64_t before = Doc().ActiveLabels()->table.at(1).voxels;
+  SliceView& view = View(Orientation::kAxial);
+  session_->view.tool = Tool::kBrush;
+  session_->view.brush_mm = 20;
+  StallMeter stalls;
+  const auto stroke = [&](QPoint from, QPoint to) {
+    QTest::mousePress(&view, Qt::LeftButton, {}, from);
+    for (int step = 1; step <= 10; ++step) {
+      QTest::mouseMove(&view, from + (to - from) * step / 10);
+      QTest::qWait(1);
+    }
+    QTest::mouseRelease(&view, Qt::LeftButton, {}, to);
+    QTest::qWait(1);
+  };
+  stroke({60, 60}, {300, 60});
+  const int64_t painted = Doc().ActiveLabels()->table.at(1).voxels;
+  EXPECT_GT(painted, before + 1000);
+  QTest::keyClick(window_.get(), Qt::Key_Z, Qt::ControlModifier);
+  EXPECT_EQ(Doc().ActiveLabels()->table.at(1).voxels, before);
+  QTest::keyClick(window_.get(), Qt::Key_Z, Qt::ControlModifier | Qt::ShiftModifier);
+  const auto saved = test::TemporaryFolder() / "corrected.nii";
+  session_->Save(Doc().ActiveLabels()->id, saved);
+  stroke({60, 300}, {200, 300});
+  ASSERT_TRUE(Idle());
+  std::printf("longest stall while correcting 512 x 512 x 148: %.0f ms\n", stalls.LongestMs());
+  EXPECT_LT(stalls.LongestMs(), 100);
+  // The file holds the mask as it was when it was saved; the stroke after it is still unsaved.
+  EXPECT_TRUE(Doc().HasUnsaved());
+  const auto kept = io::ReadVolume(saved).ToLabels("saved");
+  EXPECT_EQ(std::count(kept.begin(), kept.end(), uint16_t{1}), painted);
+}
+
 TEST_F(WindowJobs, UnsavedWorkIsOfferedAfterAKill) {
   const auto root = test::TemporaryFolder() / "unsaved";
   const auto marks = LabelsFromVolume(Phantom::Labels(Phantom::Make()), "marks");

@@ -340,17 +340,24 @@ TEST_F(WindowHands, ThreeDimensionsKnowLeftFromRight) {
     layer->window = Window::Between(0, 1000);
     Doc().AddImage(std::move(layer));
     three.SetPreset(VolumePreset::kBright);
-    QTest::qWait(1500);
-    const QImage image = three.grab().toImage();
     double x = 0;
-    int64_t count = 0;
-    for (int row = 30; row < image.height() - 30; ++row) {
-      for (int column = 50; column < image.width() - 50; ++column) {
-        if (qGreen(image.pixel(column, row)) < 90) continue;
-        x += column;
-        ++count;
+    int64_t count = 0, last = -1;
+    // Coarse pictures come first; the fine one stays.
+    EXPECT_TRUE(WaitFor([&] {
+      QTest::qWait(400);
+      last = count;
+      x = 0;
+      count = 0;
+      const QImage image = three.grab().toImage();
+      for (int row = 30; row < image.height() - 30; ++row) {
+        for (int column = 50; column < image.width() - 50; ++column) {
+          if (qGreen(image.pixel(column, row)) < 90) continue;
+          x += column;
+          ++count;
+        }
       }
-    }
+      return count > 20 && count == last;
+    }));
     Shot("cloud_" + std::to_string(order));
     ASSERT_GT(count, 20) << three.error();
     middle[which++] = x / static_cast<double>(count);
