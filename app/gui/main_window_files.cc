@@ -10,6 +10,7 @@
 #include <QPainter>
 #include <QSettings>
 #include <QStatusBar>
+#include <algorithm>
 
 #include "app/gui/main_window.h"
 #include "app/gui/report.h"
@@ -226,12 +227,18 @@ void MainWindow::OfferRecovery() {
 }
 
 void MainWindow::closeEvent(QCloseEvent* event) {
-  if (session_.document.HasUnsaved()) {
+  const std::vector<TaskState> running = session_.tasks.Running();
+  const bool working = std::any_of(running.begin(), running.end(), [](const TaskState& task) {
+    return !task.quiet && !task.cancelled;
+  });
+  if (session_.document.HasUnsaved() || working) {
     QMessageBox box(QMessageBox::Warning, "Unsaved work",
-                    "There are masks that are not saved. Close the window and lose them?",
+                    session_.document.HasUnsaved()
+                        ? "There are masks that are not saved. Close the window and lose them?"
+                        : "A job is at work. Close the window and stop it?",
                     QMessageBox::NoButton, this);
     box.setObjectName("unsaved");
-    QPushButton* lose = box.addButton("Close and lose them", QMessageBox::DestructiveRole);
+    QPushButton* lose = box.addButton("Close", QMessageBox::DestructiveRole);
     QPushButton* stay = box.addButton("Stay", QMessageBox::RejectRole);
     box.setDefaultButton(stay);
     box.exec();

@@ -26,7 +26,8 @@ Session::Session(const fs::path& journal_root) : journal_(std::make_unique<Journ
   document.AddObserver([this](unsigned changes) { OnDocument(changes); });
 }
 
-Session::~Session() { tasks.CancelAll(); }
+// The tasks write to the journal: they end before it does.
+Session::~Session() { tasks.Stop(); }
 
 void Session::Tell(Message::Kind kind, const std::string& title, std::vector<std::string> lines) {
   if (on_message) on_message({kind, title, std::move(lines)});

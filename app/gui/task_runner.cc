@@ -7,7 +7,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <deque>
 #include <exception>
+#include <future>
 #include <mutex>
 #include <new>
 #include <set>
@@ -23,6 +26,45 @@ void YieldToWindow() {
 
 using Clock = std::chrono::steady_clock;
 
+// Starts the tasks' threads. Making a thread waits while another one loads a library, and LibTorch
+// takes its time: the window must not wait with it.
+class TaskRunner::Launcher {
+ public:
+  Launcher() : thread_([this] { Run(); }) {}
+  ~Launcher() {
+    Do({});
+    thread_.join();
+  }
+  // An empty function ends the thread.
+  void Do(std::function<void()> work) {
+    {
+      const std::lock_guard lock(mutex_);
+      queue_.push_back(std::move(work));
+    }
+    wake_.notify_one();
+  }
+
+ private:
+  void Run() {
+    for (;;) {
+      std::function<void()> work;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [this] { return !queue_.empty(); });
+        work = std::move(queue_.front());
+        queue_.pop_front();
+      }
+      if (!work) return;
+      work();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> queue_;
+  std::thread thread_;  // last: it uses the others
+};
+
 class TaskRunner::Task final : public Progress {
  public:
   Task(int id, const std::string& name, bool quiet) : start_(Clock::now()) {
@@ -31,12 +73,18 @@ class TaskRunner::Task final : public Progress {
     state_.quiet = quiet;
   }
   ~Task() override {
-    if (thread_.joinable()) thread_.join();
+    started_.get_future().wait();
+    thread_.join();
   }
 
   void Run(TaskRunner& runner, Work work, Done done) {
     done_ = std::move(done);
-    thread_ = std::thread([this, &runner, work = std::move(work)] {
+    runner.launcher_->Do([this, &runner, work = std::move(work)] { Launch(runner, work); });
+  }
+
+  // In the launcher's thread.
+  void Launch(TaskRunner& runner, const Work& work) {
+    thread_ = std::thread([this, &runner, work] {
       Outcome outcome;
       YieldToWindow();
       try {
@@ -58,6 +106,7 @@ class TaskRunner::Task final : public Progress {
       }
       runner.Post(state_.id, outcome);
     });
+    started_.set_value();
   }
 
   // In the window's thread; null after the first call.
@@ -100,17 +149,21 @@ class TaskRunner::Task final : public Progress {
   Done done_;  // of the window's thread
   std::atomic<bool> cancel_{false};
   std::thread thread_;
+  std::promise<void> started_;
 };
 
-TaskRunner::TaskRunner() {
+TaskRunner::TaskRunner() : launcher_(std::make_unique<Launcher>()) {
   timer_.setInterval(100);
   QObject::connect(&timer_, &QTimer::timeout, &receiver_, [this] {
     if (on_change) on_change();
   });
 }
 
-TaskRunner::~TaskRunner() {
+TaskRunner::~TaskRunner() { Stop(); }
+
+void TaskRunner::Stop() {
   CancelAll();
+  timer_.stop();
   tasks_.clear();  // joins
 }
 

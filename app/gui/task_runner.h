@@ -44,8 +44,7 @@ class TaskRunner {
   using Done = std::function<void(const Outcome& outcome)>;
 
   TaskRunner();
-  // Cancels all and waits for them.
-  ~TaskRunner();
+  ~TaskRunner();  // stops
   TaskRunner(const TaskRunner&) = delete;
   TaskRunner& operator=(const TaskRunner&) = delete;
 
@@ -54,6 +53,8 @@ class TaskRunner {
   // is thrown away. The thread itself ends where its work next looks at the wish.
   void Cancel(int id);
   void CancelAll();
+  // Cancels all and waits until their threads have ended; nobody is told.
+  void Stop();
   bool IsRunning(int id) const;
   std::vector<TaskState> Running() const;
 
@@ -61,6 +62,7 @@ class TaskRunner {
   std::function<void()> on_change;
 
  private:
+  class Launcher;
   class Task;
   void Finish(int id, const Outcome& outcome);
   void Post(int id, const Outcome& outcome);
@@ -68,6 +70,7 @@ class TaskRunner {
   QObject receiver_;  // of ends, in the window's thread
   QTimer timer_;
   int next_id_ = 1;
+  std::unique_ptr<Launcher> launcher_;  // outlives the tasks
   std::map<int, std::unique_ptr<Task>> tasks_;
 };
 
