@@ -10,6 +10,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "app/gui/brush.h"
+
 namespace avocet::gui {
 namespace {
 
@@ -520,48 +522,10 @@ void SliceView::MoveWindow(const QPointF& delta) {
 void SliceView::PaintAt(const QPointF& from, const QPointF& to) {
   const LabelLayer* layer = document_.ActiveLabels();
   if (layer == nullptr) return;
-  const io::Geometry& g = layer->geometry();
-  const double radius = state_.brush_mm / 2;
-  std::vector<size_t> voxels;
-  const double length = std::hypot(to.x() - from.x(), to.y() - from.y());
-  const double scale = Frame().mm_per_pixel * devicePixelRatioF();
-  const int stamps =
-      std::max(1, static_cast<int>(std::ceil(length * scale / std::max(radius / 2, 0.1))));
-  const Vec3 normal = Cross(plane_->right, plane_->down);
-  for (int s = 0; s <= stamps; ++s) {
-    const Vec3 centre = LpsFromPixel(from + (to - from) * (static_cast<double>(s) / stamps));
-    const auto middle = g.IndexFromPhysical(centre);
-    std::array<int64_t, 3> low{}, high{};
-    double half_step = 0.5;
-    for (int a = 0; a < 3; ++a) {
-      const double reach = radius / g.spacing[a] + 1;
-      low[a] = std::max<int64_t>(0, static_cast<int64_t>(std::floor(middle[a] - reach)));
-      high[a] =
-          std::min<int64_t>(g.size[a] - 1, static_cast<int64_t>(std::ceil(middle[a] + reach)));
-    }
-    // A voxel belongs to the slice when its centre is nearer to it than to its neighbour.
-    half_step = std::abs(Dot(plane_->step, normal)) / 2 + 1e-6;
-    for (int64_t k = low[2]; k <= high[2]; ++k) {
-      for (int64_t j = low[1]; j <= high[1]; ++j) {
-        for (int64_t i = low[0]; i <= high[0]; ++i) {
-          const Vec3 offset =
-              Subtract(g.PhysicalFromIndex({static_cast<double>(i), static_cast<double>(j),
-                                            static_cast<double>(k)}),
-                       centre);
-          if (std::abs(Dot(offset, normal)) >= half_step) continue;
-          const double u = Dot(offset, plane_->right);
-          const double v = Dot(offset, plane_->down);
-          const bool here = i == std::llround(middle[0]) && j == std::llround(middle[1]) &&
-                            k == std::llround(middle[2]);
-          if (u * u + v * v > radius * radius && !here) continue;
-          voxels.push_back((k * g.size[1] + j) * g.size[0] + i);
-        }
-      }
-    }
-  }
-  document_.PaintVoxels(voxels, state_.tool == Tool::kEraser
-                                    ? uint16_t{0}
-                                    : static_cast<uint16_t>(state_.brush_label));
+  const auto value = state_.tool == Tool::kEraser ? 0 : state_.brush_label;
+  document_.PaintVoxels(BrushVoxels(layer->geometry(), *plane_, LpsFromPixel(from),
+                                    LpsFromPixel(to), state_.brush_mm),
+                        static_cast<uint16_t>(value));
 }
 
 void SliceView::mouseDoubleClickEvent(QMouseEvent* event) {

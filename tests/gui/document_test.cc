@@ -7,8 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
+#include <set>
 
+#include "app/gui/brush.h"
 #include "app/gui/journal.h"
 #include "app/gui/label_comparison.h"
 #include "io/volume_io.h"
@@ -165,6 +168,37 @@ TEST(Document, PaintingIsUndoneVoxelByVoxel) {
   EXPECT_EQ(document.Labels(id)->table.at(3).voxels, 5 * 5 * 4);
   document.Redo();
   EXPECT_EQ(*document.Labels(id)->labels, after);
+}
+
+TEST(Document, BrushCoversWhatLiesUnderItOnOneSlice) {
+  for (const int order : {0, 13, 42}) {
+    const io::Geometry g = Stored(Phantom::Make(), AllAxisOrders()[order]).geometry;
+    const Vec3 from = Phantom::Make().geometry.PhysicalFromIndex({10, 10, 16});
+    const Vec3 to = Phantom::Make().geometry.PhysicalFromIndex({25, 30, 16});
+    const SlicePlane plane = OwnAxesPlane(g, Orientation::kAxial, Convention::kRadiological);
+    const auto voxels = BrushVoxels(g, plane, from, to, 6);
+    const std::set<size_t> covered(voxels.begin(), voxels.end());
+    // Against the plain definition: within 3 mm of the line, a tenth of a millimetre left to the
+    // steps of the brush.
+    const Vec3 way = Subtract(to, from);
+    for (int64_t n = 0; n < g.VoxelCount(); ++n) {
+      const Vec3 x = g.PhysicalFromIndex({static_cast<double>(n % g.size[0]),
+                                          static_cast<double>(n / g.size[0] % g.size[1]),
+                                          static_cast<double>(n / g.size[0] / g.size[1])});
+      const double t = std::clamp(Dot(Subtract(x, from), way) / Dot(way, way), 0.0, 1.0);
+      const Vec3 offset = Subtract(x, Add(from, Scale(way, t)));
+      const bool on_slice = std::abs(offset[2]) < 0.9;
+      const double distance = std::hypot(offset[0], offset[1]);
+      if (on_slice && distance < 2.9) {
+        EXPECT_EQ(covered.count(n), 1u);
+      }
+      if (!on_slice || distance > 3.001) {
+        EXPECT_EQ(covered.count(n), 0u);
+      }
+    }
+    // A brush smaller than a voxel still paints the one under it.
+    EXPECT_EQ(BrushVoxels(g, plane, from, from, 0.1).size(), 2u);
+  }
 }
 
 TEST(Document, ErrorMapAndWorstSlice) {
