@@ -100,3 +100,25 @@ if(NOT AVOCET_CUDA STREQUAL "OFF")
                         "set CMAKE_CUDA_COMPILER, or use AVOCET_CUDA=OFF.")
   endif()
 endif()
+
+# Qt 6 and VTK, for the window only. VTK's own Qt module in Debian is for Qt 5 and is not used.
+set(AVOCET_HAVE_GUI OFF)
+if(NOT AVOCET_GUI MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "AVOCET_GUI is '${AVOCET_GUI}'; it must be AUTO, ON or OFF.")
+endif()
+if(NOT AVOCET_GUI STREQUAL "OFF")
+  find_package(Qt6 6.4 QUIET COMPONENTS Core Gui Widgets Svg)
+  find_package(VTK 9.1 QUIET COMPONENTS CommonCore CommonDataModel CommonExecutionModel
+               RenderingCore RenderingOpenGL2 RenderingVolume RenderingVolumeOpenGL2)
+  if(Qt6_FOUND AND VTK_FOUND)
+    set(AVOCET_HAVE_GUI ON)
+    if(AVOCET_TESTS)
+      find_package(Qt6 6.4 REQUIRED COMPONENTS Test)
+      find_program(AVOCET_XVFB_RUN xvfb-run)
+    endif()
+  elseif(AVOCET_GUI STREQUAL "ON")
+    message(FATAL_ERROR "AVOCET_GUI=ON, but Qt 6 (found: ${Qt6_FOUND}) or VTK 9.1 (found: ${VTK_FOUND}) "
+                        "is missing. Install qt6-base-dev, qt6-svg-dev and libvtk9-dev, or use "
+                        "AVOCET_GUI=OFF.")
+  endif()
+endif()

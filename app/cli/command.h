@@ -27,6 +27,7 @@ void AddEvaluate(CLI::App& app, Action& action);
 void AddTrain(CLI::App& app, Action& action);
 void AddExport(CLI::App& app, Action& action);
 void AddAnonymize(CLI::App& app, Action& action);
+void AddGui(CLI::App& app, Action& action);
 void AddDemo(CLI::App& app, Action& action);
 void AddDoctor(CLI::App& app, Action& action);
 

@@ -71,6 +71,7 @@ int main(int argc, char** argv) {
   avocet::cli::AddDoctor(app, action);
   avocet::cli::AddExport(app, action);
   avocet::cli::AddAnonymize(app, action);
+  avocet::cli::AddGui(app, action);
 
   try {
     app.parse(argc, argv);
