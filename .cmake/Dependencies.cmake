@@ -13,6 +13,7 @@ find_package(PkgConfig REQUIRED)
 # The serial library: machines may also have one for MPI, which FindHDF5 would take.
 pkg_check_modules(HDF5_C REQUIRED IMPORTED_TARGET hdf5-serial)
 pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo)
+pkg_check_modules(LIBDEFLATE REQUIRED IMPORTED_TARGET libdeflate)
 if(AVOCET_TESTS)
   find_package(GTest 1.12 REQUIRED)
 endif()
@@ -31,6 +32,11 @@ target_link_libraries(avocet_nifti_c INTERFACE "${AVOCET_NIFTI_LIBRARY}")
 # JPEG 2000. DCMTK's own CMake package names every module.
 find_path(AVOCET_DCMTK_INCLUDE NAMES dcmtk/dcmdata/dctk.h REQUIRED)
 pkg_check_modules(OPENJPEG REQUIRED IMPORTED_TARGET libopenjp2)
+file(GLOB avocet_dictionaries /usr/share/libdcmtk*/dicom.dic)  # its package installs it there
+set(AVOCET_DICOM_DICTIONARY "")  # DCMTK may have it built in
+if(avocet_dictionaries)
+  list(GET avocet_dictionaries 0 AVOCET_DICOM_DICTIONARY)
+endif()
 add_library(avocet_dcmtk INTERFACE)
 target_include_directories(avocet_dcmtk SYSTEM INTERFACE "${AVOCET_DCMTK_INCLUDE}")
 foreach(module dcmjpeg dcmjpls dcmdata oflog ofstd)
@@ -39,6 +45,11 @@ foreach(module dcmjpeg dcmjpls dcmdata oflog ofstd)
 endforeach()
 add_library(avocet_dicom_codecs INTERFACE)
 target_link_libraries(avocet_dicom_codecs INTERFACE avocet_dcmtk PkgConfig::OPENJPEG)
+
+# KISS FFT: its C++ class, a header alone.
+find_path(AVOCET_KISSFFT_INCLUDE NAMES kissfft.hh PATH_SUFFIXES kissfft REQUIRED)
+add_library(avocet_kissfft INTERFACE)
+target_include_directories(avocet_kissfft SYSTEM INTERFACE "${AVOCET_KISSFFT_INCLUDE}")
 
 # LibTorch. The wheel's own CMake package insists on a CUDA toolkit and links the GPU half; the CPU
 # half is named by hand, so that machines without the NVIDIA wheels build and run.
@@ -87,5 +98,27 @@ if(NOT AVOCET_CUDA STREQUAL "OFF")
   elseif(AVOCET_CUDA STREQUAL "ON")
     message(FATAL_ERROR "AVOCET_CUDA=ON, but no CUDA compiler was found. Install the CUDA toolkit, "
                         "set CMAKE_CUDA_COMPILER, or use AVOCET_CUDA=OFF.")
+  endif()
+endif()
+
+# Qt 6 and VTK, for the window only. VTK's own Qt module in Debian is for Qt 5 and is not used.
+set(AVOCET_HAVE_GUI OFF)
+if(NOT AVOCET_GUI MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "AVOCET_GUI is '${AVOCET_GUI}'; it must be AUTO, ON or OFF.")
+endif()
+if(NOT AVOCET_GUI STREQUAL "OFF")
+  find_package(Qt6 6.4 QUIET COMPONENTS Core Gui Widgets Svg)
+  find_package(VTK 9.1 QUIET COMPONENTS CommonCore CommonDataModel CommonExecutionModel
+               RenderingCore RenderingOpenGL2 RenderingVolume RenderingVolumeOpenGL2)
+  if(Qt6_FOUND AND VTK_FOUND)
+    set(AVOCET_HAVE_GUI ON)
+    if(AVOCET_TESTS)
+      find_package(Qt6 6.4 REQUIRED COMPONENTS Test)
+      find_program(AVOCET_XVFB_RUN xvfb-run)
+    endif()
+  elseif(AVOCET_GUI STREQUAL "ON")
+    message(FATAL_ERROR "AVOCET_GUI=ON, but Qt 6 (found: ${Qt6_FOUND}) or VTK 9.1 (found: ${VTK_FOUND}) "
+                        "is missing. Install qt6-base-dev, qt6-svg-dev and libvtk9-dev, or use "
+                        "AVOCET_GUI=OFF.")
   endif()
 endif()

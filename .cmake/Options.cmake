@@ -6,6 +6,9 @@ set(AVOCET_TORCH_DIR "${CMAKE_SOURCE_DIR}/build/venv/lib/python3.11/site-package
 set(AVOCET_CUDA AUTO CACHE STRING
     "CUDA kernels: AUTO builds them when nvcc is found, ON insists, OFF leaves them out")
 set_property(CACHE AVOCET_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(AVOCET_GUI AUTO CACHE STRING
+    "The window, avocet gui: AUTO builds it when Qt 6 and VTK are found, ON insists, OFF leaves it out")
+set_property(CACHE AVOCET_GUI PROPERTY STRINGS AUTO ON OFF)
 set(AVOCET_SANITIZE "" CACHE STRING "Sanitizer: empty, address (with undefined) or thread")
 option(AVOCET_TESTS "Build the tests" ON)
 option(AVOCET_BENCH "Build the benchmark programs" OFF)

@@ -13,7 +13,8 @@ if(AVOCET_FUZZ)
   if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     message(FATAL_ERROR "AVOCET_FUZZ needs clang: set CMAKE_CXX_COMPILER=clang++.")
   endif()
-  list(APPEND avocet_sanitize -fsanitize=fuzzer-no-link)
+  list(APPEND avocet_sanitize -fsanitize=fuzzer-no-link,float-cast-overflow
+       -fno-sanitize-recover=float-cast-overflow)
 endif()
 
 function(avocet_target_defaults name)

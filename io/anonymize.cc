@@ -246,6 +246,10 @@ std::string Anonymizer::Load(const fs::path& in) {
       modality == "DOC" || modality == "ES")
     s.Warn("images of modality " + modality +
            " often show names in their pixels; pixels were not changed");
+  // Secondary captures are screens, whatever modality they go under: dose reports, key pictures.
+  const std::string sop_class = dcm::Text(data, DCM_SOPClassUID);
+  if (sop_class.rfind("1.2.840.10008.5.1.4.1.1.7", 0) == 0 && modality != "SC")
+    s.Warn("secondary captures often show names in their pixels; pixels were not changed");
   s.Clean(data, id);
 
   dcm::Put(data, DCM_PatientIdentityRemoved, "YES");

@@ -12,6 +12,8 @@
 #include <string>
 
 #include "app/base/error.h"
+#include "io/deflate.h"
+#include "io/memory_limit.h"
 
 namespace avocet::io {
 
@@ -22,6 +24,7 @@ struct ByteSource::State {
   bool stream_open = false;  // inflateEnd is due
   bool in_member = false;    // between a member's header and its trailer
   bool ended = false;        // no further bytes
+  bool first = true;         // no member has ended yet
   z_stream stream = {};
   std::vector<unsigned char> input = std::vector<unsigned char>(size_t{1} << 17);
   size_t begin = 0;
@@ -121,7 +124,7 @@ size_t ByteSource::ReadGzip(unsigned char* bytes, size_t size) {
     s.begin = s.end - s.stream.avail_in;
     done += room - s.stream.avail_out;
     if (result == Z_STREAM_END) {
-      s.in_member = false;
+      s.in_member = s.first = false;
     } else if (result == Z_MEM_ERROR) {
       throw std::bad_alloc();
     } else if (result != Z_OK && result != Z_BUF_ERROR) {
@@ -158,8 +161,51 @@ size_t ByteSource::Read(void* bytes, size_t size) {
   return done;
 }
 
-uint64_t ByteSource::Append(std::vector<std::byte>& bytes, uint64_t size) {
+// Unpacks the file from its beginning again, now with the room for all that is asked for: what zlib
+// has handed out so far is little. False, and nothing has changed, when that is not the way.
+bool ByteSource::AppendAtOnce(std::vector<std::byte>& bytes, uint64_t size) {
+  constexpr uint64_t kWorthwhile = uint64_t{64} << 10, kFewest = uint64_t{1} << 20;
+  State& s = *state_;
+  if (!s.gzip || !s.first || size < kWorthwhile || position_ > kFewest ||
+      !WorthInflatingAtOnce(s.file_size, size)) {
+    return false;
+  }
   const size_t start = bytes.size();
+  const size_t before = static_cast<size_t>(position_);
+  std::vector<std::byte> packed;
+  try {
+    packed.resize(s.file_size);
+    bytes.resize(start + before + size);
+  } catch (const std::exception&) {  // bad_alloc or length_error
+    bytes.resize(start);
+    return false;
+  }
+  size_t loaded = 0;
+  while (loaded < packed.size()) {
+    const ssize_t got =
+        pread(s.fd, packed.data() + loaded, packed.size() - loaded, static_cast<off_t>(loaded));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    loaded += static_cast<size_t>(got);
+  }
+  const Inflated all =
+      InflateAtOnce(packed.data(), loaded, Deflate::kGzip, bytes.data() + start, before + size);
+  if (!all.ok || all.produced < before || lseek(s.fd, static_cast<off_t>(all.used), SEEK_SET) < 0) {
+    bytes.resize(start);
+    return false;
+  }
+  std::memmove(bytes.data() + start, bytes.data() + start + before, all.produced - before);
+  bytes.resize(start + all.produced - before);
+  s.begin = s.end = 0;
+  s.in_member = s.first = false;
+  position_ = all.produced;
+  return true;
+}
+
+uint64_t ByteSource::Append(std::vector<std::byte>& bytes, uint64_t size) {
+  CheckMemory(std::min(size, capacity()), path_.string());
+  const size_t start = bytes.size();
+  if (AppendAtOnce(bytes, size)) return bytes.size() - start;
   uint64_t done = 0;
   uint64_t grown = std::min<uint64_t>(size, uint64_t{1} << 20);
   // A plain file cannot be shorter than its directory entry says, so one step serves.

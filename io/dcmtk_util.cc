@@ -9,7 +9,6 @@
 #include <ctime>
 #include <mutex>
 #include <random>
-#include <sstream>
 #include <utility>
 
 #include "app/base/error.h"
@@ -26,11 +25,28 @@ void Prepare() {
   std::call_once(once, [] {
     OFLog::configure(OFLogger::OFF_LOG_LEVEL);
     dcmEnableGenerationOfNewVRs();
+    // DCMTK reads DCMDICTPATH, else a path of its build. A program that was moved to another
+    // machine, or a variable that points nowhere, leaves it without; then: the dictionary beside
+    // the program, or that of the machine where this was built.
+    if (dcmDataDict.isDictionaryLoaded()) return;
+    std::error_code error;
+    const fs::path program = fs::read_symlink("/proc/self/exe", error);
+    for (const fs::path& path :
+         {program.parent_path() / "../share/avocet/dicom.dic", fs::path(AVOCET_DICOM_DICTIONARY)}) {
+      if (!fs::is_regular_file(path, error)) continue;
+      setenv("DCMDICTPATH", path.c_str(), 1);
+      dcmDataDict.wrlock().reloadDictionaries(OFFalse, OFTrue);
+      dcmDataDict.wrunlock();
+      if (dcmDataDict.isDictionaryLoaded()) return;
+    }
   });
-  if (!dcmDataDict.isDictionaryLoaded())
+  if (!dcmDataDict.isDictionaryLoaded()) {
+    const char* named = std::getenv("DCMDICTPATH");
     throw IoError(
-        "DCMTK's data dictionary was not found; install the package libdcmtk17, or set DCMDICTPATH "
-        "to a dicom.dic");
+        "DCMTK's data dictionary was not found" +
+        (named ? " where DCMDICTPATH says ('" + std::string(named) + "')" : std::string()) +
+        "; install the package libdcmtk17, or set DCMDICTPATH to a dicom.dic");
+  }
 }
 
 [[noreturn]] void Fail(const fs::path& path, const std::string& what) {
@@ -44,17 +60,6 @@ void Check(const OFCondition& condition, const DcmTagKey& tag) {
 }
 
 }  // namespace
-
-bool LooksLikeDicom(const fs::path& path) {
-  std::error_code error;
-  if (!fs::is_regular_file(path, error)) return false;
-  FILE* file = std::fopen(path.c_str(), "rb");
-  if (!file) return false;
-  char head[132] = {};
-  const bool whole = std::fread(head, 1, sizeof head, file) == sizeof head;
-  std::fclose(file);
-  return whole && std::string(head + 128, 4) == "DICM";
-}
 
 std::unique_ptr<DcmFileFormat> Load(const fs::path& path) {
   Prepare();
@@ -125,6 +130,18 @@ DcmItem* Item(DcmItem& item, const DcmTagKey& sequence, unsigned long index) {
   return index < items->card() ? items->getItem(index) : nullptr;
 }
 
+std::vector<DcmItem*> Items(DcmItem& item, const DcmTagKey& sequence) {
+  std::vector<DcmItem*> all;
+  DcmSequenceOfItems* items = nullptr;
+  if (item.findAndGetSequence(sequence, items).bad() || !items) return all;
+  all.reserve(items->card());
+  DcmObject* next = nullptr;
+  while ((next = items->nextInContainer(next)) != nullptr) {
+    if (auto* one = dynamic_cast<DcmItem*>(next)) all.push_back(one);
+  }
+  return all;
+}
+
 unsigned long ItemCount(DcmItem& item, const DcmTagKey& sequence) {
   DcmSequenceOfItems* items = nullptr;
   if (item.findAndGetSequence(sequence, items).bad() || !items) return 0;
@@ -176,24 +193,40 @@ void Copy(DcmItem& from, DcmItem& to, const DcmTagKey& tag, bool type2) {
   if (type2) Check(to.insertEmptyElement(DcmTag(tag), OFTrue), tag);
 }
 
-void CopyPatientAndStudy(DcmItem& from, DcmItem& to) {
+bool CopyPatientAndStudy(DcmItem& from, DcmItem& to, bool keep_patient) {
+  const bool keep = keep_patient || Text(from, DCM_PatientIdentityRemoved) == "YES";
   if (!Text(from, DCM_SpecificCharacterSet).empty()) Copy(from, to, DCM_SpecificCharacterSet);
-  for (const DcmTagKey& tag :
-       {DCM_PatientName, DCM_PatientID, DCM_PatientBirthDate, DCM_PatientSex, DCM_StudyDate,
-        DCM_StudyTime, DCM_ReferringPhysicianName, DCM_StudyID, DCM_AccessionNumber})
+  bool left = false;
+  for (const DcmTagKey& tag : {DCM_PatientName, DCM_PatientID, DCM_PatientBirthDate,
+                               DCM_ReferringPhysicianName, DCM_StudyID, DCM_AccessionNumber}) {
+    if (keep) {
+      Copy(from, to, tag, true);
+    } else {
+      left = left || !Text(from, tag).empty();
+      Check(to.insertEmptyElement(DcmTag(tag), OFTrue), tag);
+    }
+  }
+  for (const DcmTagKey& tag : {DCM_PatientSex, DCM_StudyDate, DCM_StudyTime})
     Copy(from, to, tag, true);
   // Optional ones only when they are legal: an error of the source is not passed on.
-  for (const DcmTagKey& tag :
-       {DCM_IssuerOfPatientID, DCM_PatientAge, DCM_PatientSize, DCM_PatientWeight,
-        DCM_PatientIdentityRemoved, DCM_DeidentificationMethod,
-        DCM_LongitudinalTemporalInformationModified, DCM_StudyDescription}) {
+  const auto copy_legal = [&](const DcmTagKey& tag) {
     DcmElement* element = nullptr;
     if (from.findAndGetElement(tag, element).good() && element && !Text(from, tag).empty() &&
         (tag == DCM_StudyDescription || element->checkValue("1-n", OFFalse).good()))
       Copy(from, to, tag);
+  };
+  for (const DcmTagKey& tag :
+       {DCM_PatientAge, DCM_PatientSize, DCM_PatientWeight, DCM_PatientIdentityRemoved,
+        DCM_DeidentificationMethod, DCM_LongitudinalTemporalInformationModified})
+    copy_legal(tag);
+  if (keep) {
+    copy_legal(DCM_IssuerOfPatientID);
+    copy_legal(DCM_StudyDescription);
+    if (ItemCount(from, DCM_OtherPatientIDsSequence) > 0)
+      Copy(from, to, DCM_OtherPatientIDsSequence);
   }
-  for (const DcmTagKey& tag : {DCM_OtherPatientIDsSequence, DCM_DeidentificationMethodCodeSequence})
-    if (ItemCount(from, tag) > 0) Copy(from, to, tag);
+  if (ItemCount(from, DCM_DeidentificationMethodCodeSequence) > 0)
+    Copy(from, to, DCM_DeidentificationMethodCodeSequence);
   if (!Text(from, DCM_StudyInstanceUID).empty()) Copy(from, to, DCM_StudyInstanceUID);
   if (Text(to, DCM_PatientIdentityRemoved) == "YES" &&
       Text(to, DCM_DeidentificationMethod).empty() &&
@@ -205,6 +238,7 @@ void CopyPatientAndStudy(DcmItem& from, DcmItem& to) {
     const std::string value = Text(to, tag);
     if (value.size() > length) Put(to, tag, Clean(value, length));
   }
+  return left;
 }
 
 void PrepareForTexts(DcmDataset& data, const std::vector<std::string>& texts) {
@@ -235,16 +269,6 @@ std::string DecimalString(double value) {
     if (std::string(text).size() <= 16) break;
   }
   return text;
-}
-
-std::string LegalDecimals(const std::string& values) {
-  std::string legal;
-  std::istringstream in(values);
-  for (std::string value; std::getline(in, value, '\\');) {
-    if (value.size() > 16) value = DecimalString(std::strtod(value.c_str(), nullptr));
-    legal += (legal.empty() ? "" : "\\") + value;
-  }
-  return legal;
 }
 
 std::string Clean(const std::string& text, size_t length) {

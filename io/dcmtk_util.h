@@ -23,12 +23,9 @@ inline Vec3 Cross(const Vec3& a, const Vec3& b) {
 inline Vec3 Minus(const Vec3& a, const Vec3& b) { return {a[0] - b[0], a[1] - b[1], a[2] - b[2]}; }
 
 // Loads a DICOM file. Values over 4 KiB stay on the disk until asked for. A deflated file that
-// would unpack to more than 2 GiB, a file nested deeper than 64 sequences and a file that is not
-// DICOM are refused. Throws IoError naming the file.
+// would unpack to more than dicom::MostInflated, a value longer than the file, nesting deeper than
+// 64 sequences and what is not DICOM are refused. Throws IoError naming the file.
 std::unique_ptr<DcmFileFormat> Load(const std::filesystem::path& path);
-
-// True when the file begins like DICOM ("DICM" at 128).
-bool LooksLikeDicom(const std::filesystem::path& path);
 
 // Saves atomically. Throws IoError.
 void Save(DcmFileFormat& file, const std::filesystem::path& path,
@@ -45,6 +42,8 @@ long Integer(DcmItem& item, const DcmTagKey& tag, long otherwise);
 
 // The n-th item of a sequence, null when there is none.
 DcmItem* Item(DcmItem& item, const DcmTagKey& sequence, unsigned long index = 0);
+// All items, in one pass: DCMTK finds the n-th by counting from the first.
+std::vector<DcmItem*> Items(DcmItem& item, const DcmTagKey& sequence);
 unsigned long ItemCount(DcmItem& item, const DcmTagKey& sequence);
 // A new item at the end of a sequence, made when missing.
 DcmItem& AddItem(DcmItem& item, const DcmTagKey& sequence);
@@ -57,8 +56,11 @@ void PutCode(DcmItem& item, const DcmTagKey& sequence, const std::string& value,
 
 // Copies the element when `from` has it; otherwise an empty one when `type2`.
 void Copy(DcmItem& from, DcmItem& to, const DcmTagKey& tag, bool type2 = false);
-// Patient, general study and frame of reference modules, for an object of the same study.
-void CopyPatientAndStudy(DcmItem& from, DcmItem& to);
+// Patient and general study modules, for an object of the same study. Without `keep_patient` what
+// names the patient, a physician or the examination (name, ID, birth date, accession number, study
+// ID, descriptions) stays empty, unless the source says that it is de-identified already; the
+// study's UID and date, sex, age and size are copied. True when something was left behind.
+bool CopyPatientAndStudy(DcmItem& from, DcmItem& to, bool keep_patient);
 // Turns the texts copied so far into UTF-8 when `texts` to come are not plain ASCII, so that one
 // character set serves both.
 void PrepareForTexts(DcmDataset& data, const std::vector<std::string>& texts);
@@ -67,8 +69,13 @@ void PutEquipment(DcmItem& to);
 
 // At most 16 characters, as near to `value` as they allow (VR DS).
 std::string DecimalString(double value);
-// "a\\b\\c" as it stands, but numbers longer than the 16 characters that DS allows are shortened.
-std::string LegalDecimals(const std::string& values);
+// The same for several, "a\\b\\c".
+template <typename Values>
+std::string DecimalStrings(const Values& values) {
+  std::string text;
+  for (const double value : values) text += (text.empty() ? "" : "\\") + DecimalString(value);
+  return text;
+}
 // Text cut to `length` bytes, without backslashes and control characters.
 std::string Clean(const std::string& text, size_t length);
 std::string NewUid();

@@ -20,12 +20,14 @@ namespace avocet::io {
 // Columns.
 //
 // A series is what can be one volume: images of one SeriesInstanceUID, split further where several
-// lie at the same place (echo, time, acquisition, b-value, image type, repeats) or where the image
-// type is that of a localiser. Slices are ordered by ImagePositionPatient along the normal of
-// ImageOrientationPatient, towards its positive end; the name and the instance number never count.
-// The distance of slices comes from the positions, never from SliceThickness (one single slice has
-// no other, and a note says so). Values stay as stored: rescale slope and intercept become
-// Volume::scaling, or are applied (float32, with a note) when they differ between slices;
+// lie at the same place (echo, time, acquisition, b-value, image type, repeats), where the image
+// type is that of a localiser, and by frame of reference and plane (over 15 degrees apart), which
+// one volume cannot hold. Files belong together by their UIDs alone; the same image twice, also in
+// two transfer syntaxes, is one image. Slices are ordered by ImagePositionPatient along the normal
+// of ImageOrientationPatient, towards its positive end; the name and the instance number never
+// count. The distance of slices comes from the positions, never from SliceThickness (one single
+// slice has no other, and a note says so). Values stay as stored: rescale slope and intercept
+// become Volume::scaling, or are applied (float32, with a note) when they differ between slices;
 // MONOCHROME1 is not inverted, a note says so; bits outside BitsStored are cleared; palettes and
 // YBR become RGB.
 
@@ -38,6 +40,7 @@ struct DicomSeries {
   std::string description;  // SeriesDescription, else ProtocolName: free text, may name a patient
   int64_t number = -1;      // SeriesNumber; -1 when not given
   int64_t files = 0;
+  std::filesystem::path first_file;      // of the first slice
   uint64_t bytes = 0;                    // of these files
   std::array<int64_t, 3> size{0, 0, 0};  // voxels; 0 when it is no image
   std::string problem;                   // why it cannot be read as it is; "" when it can
@@ -82,10 +85,20 @@ bool LooksLikeDicom(std::string_view head);
 // True for a folder, and for a file that begins so. Throws IoError when it cannot be opened.
 bool IsDicom(const std::filesystem::path& path);
 
+// True for a regular file that begins so, be it image, segmentation, structure set or DICOMDIR.
+bool IsDicomFile(const std::filesystem::path& path);
+
+// SOPClassUID of a DICOM file; "" when it is none, cannot be read or states none.
+std::string SopClassOf(const std::filesystem::path& path);
+
 // `path`: a file, a DICOMDIR, or a folder (searched with its subfolders; symbolic links to folders
 // are not followed). Files that a DICOMDIR names outside its folder are refused. Headers are read
 // on two threads. Throws IoError when nothing is there or nothing is DICOM; Cancelled.
 DicomTree ScanDicom(const std::filesystem::path& path, Progress& progress);
+
+// The same of files named one by one, none of them a DICOMDIR. `name` stands for them in errors.
+DicomTree ScanDicomFiles(const std::vector<std::filesystem::path>& files, const std::string& name,
+                         Progress& progress);
 
 // Chooses by `selector`: "" (exactly one readable series must be there), the number in the list, a
 // SeriesInstanceUID, or UID:N for the Nth split of it. Throws IoError listing the choices.
@@ -96,26 +109,25 @@ const DicomSeries& ChooseSeries(const DicomTree& tree, const std::string& select
 Volume ReadDicomSeries(const DicomSeries& series, const DicomReadOptions& options,
                        Progress& progress);
 
-// Where each slice of a volume came from, for what is written about it (DICOM SEG, RTSTRUCT).
+// The series that a volume was read from: what is written about it (DICOM SEG, RTSTRUCT) asks
+// SourceOf (io/dicom_source_series.h) for its slices.
 class DicomSource final : public SourceHeader {
  public:
-  struct Slice {
-    std::filesystem::path file;
-    int frame = 0;  // from 0 within the file
-    std::string sop_class_uid;
-    std::string sop_instance_uid;
-  };
-
   std::string FormatName() const override { return format_name; }
+  bool big_endian() const override { return is_big_endian; }
+  std::vector<std::pair<std::string, std::string>> Fields() const override { return fields; }
 
   std::string format_name = "DICOM";
   std::string study_uid;
   std::string series_uid;
   std::string frame_of_reference_uid;
   std::string transfer_syntax_uid;  // of the first file
-  bool big_endian = false;
-  bool regularised = false;   // slices then do not match the volume's
-  std::vector<Slice> slices;  // k = 0, 1, ...
+  bool is_big_endian = false;
+  bool regularised = false;  // its slices do not match the volume's
+  // Of the first slice: attributes of image, acquisition and equipment; no free text.
+  std::vector<std::pair<std::string, std::string>> fields;
+  std::vector<std::filesystem::path> files;  // in the order of the slices, each once
+  std::shared_ptr<const DicomPlan> plan;
 };
 
 }  // namespace avocet::io

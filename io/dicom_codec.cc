@@ -28,6 +28,7 @@ struct CodedSize {
   bool jpeg2000 = false;
   bool jpeg_ls = false;
   uint64_t rows = 0, columns = 0, components = 0, precision = 0;
+  uint64_t tiles = 1;  // of JPEG 2000
 };
 
 // The picture's size from the frame header: JPEG (T.81 B.2.2), JPEG-LS (T.87 C.2.2), JPEG 2000
@@ -53,6 +54,11 @@ CodedSize ReadCodedSize(const std::string& packed) {
     size.rows = y - y0;
     size.components = u16(s + 36);
     size.precision = (b[s + 38] & 0x7f) + 1u;
+    // XTsiz, YTsiz, XTOsiz, YTOsiz.
+    const uint64_t tile_x = u32(s + 20), tile_y = u32(s + 24);
+    const uint64_t tile_x0 = u32(s + 28), tile_y0 = u32(s + 32);
+    if (tile_x == 0 || tile_y == 0 || tile_x0 > x0 || tile_y0 > y0) return size;
+    size.tiles = ((x - tile_x0 + tile_x - 1) / tile_x) * ((y - tile_y0 + tile_y - 1) / tile_y);
     size.known = true;
     return size;
   }
@@ -65,6 +71,9 @@ CodedSize ReadCodedSize(const std::string& packed) {
       ++at;
       continue;
     }
+    // What has no length (TEM, restarts, the ends, reserved markers) does not belong before a
+    // frame; DCMTK 3.6.7, which looks for the frame header itself, never gets past TEM.
+    if (marker < 0xc0 || (marker >= 0xd0 && marker <= 0xd9)) return size;
     const uint64_t length = u16(at + 2);
     const bool frame =
         (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc) ||
@@ -85,9 +94,12 @@ CodedSize ReadCodedSize(const std::string& packed) {
   return size;
 }
 
-std::string Wrong(const Instance& instance, const CodedSize& size) {
+std::string Wrong(const Instance& instance, const CodedSize& size, uint64_t packed_bytes) {
   const PixelFormat& f = instance.format;
-  if (!size.known) return "its compressed pixel data are no JPEG, JPEG-LS or JPEG 2000 picture";
+  if (!size.known) {
+    return "its compressed pixel data are no JPEG, JPEG-LS or JPEG 2000 picture (transfer syntax " +
+           instance.transfer_syntax.substr(0, 64) + ")";
+  }
   if (size.rows != static_cast<uint64_t>(f.rows) ||
       size.columns != static_cast<uint64_t>(f.columns) ||
       size.components != static_cast<uint64_t>(f.samples)) {
@@ -95,6 +107,17 @@ std::string Wrong(const Instance& instance, const CodedSize& size) {
            std::to_string(size.rows) + " with " + std::to_string(size.components) +
            " samples, the header says " + std::to_string(f.columns) + " x " +
            std::to_string(f.rows) + " with " + std::to_string(f.samples);
+  }
+  // OpenJPEG takes some kB for each tile before it sees one; a tile has a header of 14 bytes.
+  if (size.tiles > packed_bytes / 14 + 1) {
+    return "its compressed picture claims " + std::to_string(size.tiles) + " tiles in " +
+           std::to_string(packed_bytes) + " bytes";
+  }
+  // Pictures of nothing pack well: 1 : 10000 is let pass, and any claim below 64 million samples.
+  const uint64_t samples = size.rows * size.columns * size.components;
+  if (samples > uint64_t{1} << 26 && samples / 10000 > packed_bytes) {
+    return "its compressed picture claims " + std::to_string(size.columns) + " x " +
+           std::to_string(size.rows) + " pixels in " + std::to_string(packed_bytes) + " bytes";
   }
   const uint64_t allocated = static_cast<uint64_t>(f.allocated);
   if (size.precision < 1 || size.precision > allocated ||
@@ -259,7 +282,7 @@ std::string DecodeCompressed(const Instance& instance, const std::string& packed
            " bits; 8 and 16 are read";
   }
   const CodedSize coded = ReadCodedSize(packed);
-  if (std::string wrong = Wrong(instance, coded); !wrong.empty()) return wrong;
+  if (std::string wrong = Wrong(instance, coded, packed.size()); !wrong.empty()) return wrong;
   if (packed.size() >= UINT32_MAX) return "a compressed frame of it is over 4 GB";
   out.assign(static_cast<size_t>(f.rows) * f.columns * f.samples * (f.allocated / 8), std::byte{0});
   try {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -104,6 +105,13 @@ struct ParsedFile {
 // Reads the header; the pixel data stay on disk. Throws IoError (one sentence that names the file)
 // when it is no DICOM file or its header is damaged.
 ParsedFile ParseFile(const std::filesystem::path& path);
+
+// Bytes that a deflated data set of `packed` bytes may unpack to before it is refused: what is kept
+// in memory whole must be worth it. Deflate reaches 1 : 1032, with zeros alone.
+inline uint64_t MostInflated(uint64_t packed) {
+  constexpr uint64_t kMost = uint64_t{2} << 30, kAlways = uint64_t{32} << 20;
+  return packed > kMost / 600 ? kMost : std::min(kMost, kAlways + 600 * packed);
+}
 
 // Opens the bytes that PixelLocation's offsets refer to, again.
 std::shared_ptr<const ByteStore> OpenStore(const std::filesystem::path& path,

@@ -38,10 +38,14 @@ std::string PackedFrame(const Instance& instance, const ByteStore& store, int fr
     // Offsets count from the first byte of the first fragment's item tag.
     const uint64_t origin = p.fragments[0].first - 8;
     const auto find = [&](uint64_t offset) {
-      for (size_t i = 0; i < p.fragments.size(); ++i) {
-        if (p.fragments[i].first - 8 - origin == offset) return i;
+      const auto at = std::lower_bound(p.fragments.begin(), p.fragments.end(), offset,
+                                       [&](const auto& fragment, uint64_t wanted_offset) {
+                                         return fragment.first - 8 - origin < wanted_offset;
+                                       });
+      if (at == p.fragments.end() || at->first - 8 - origin != offset) {
+        Fail(instance, "its offset table does not fit its compressed pixel data");
       }
-      Fail(instance, "its offset table does not fit its compressed pixel data");
+      return static_cast<size_t>(at - p.fragments.begin());
     };
     first = find(p.frame_offsets[wanted]);
     last = wanted + 1 < frames ? find(p.frame_offsets[wanted + 1]) : p.fragments.size();

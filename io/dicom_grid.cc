@@ -162,6 +162,7 @@ void MakeGrid(DicomPlan& plan) {
     } else {
       plan.notes.push_back("one slice of unknown depth: 1 mm is assumed");
     }
+    plan.stack = true;
     return;
   }
 
@@ -178,6 +179,7 @@ void MakeGrid(DicomPlan& plan) {
                    NameOf(plan.frames[at + 1]) + "; remove the one that does not belong";
     return;
   }
+  plan.stack = true;
   const double extent = along(plan.frames.back()) - along(first);
   const double step = extent / static_cast<double>(count - 1);
   // Slices shifted within their plane: against the first, in mm.
@@ -300,10 +302,19 @@ double Lowest(const Volume& volume) {
 
 }  // namespace
 
-Volume Regularise(const DicomPlan& plan, const Volume& slices, bool has_fill, double fill) {
+namespace {
+
+struct RegularGrid {
+  Geometry grid;
+  std::vector<Layer> layers;  // one a frame of the plan
+};
+
+RegularGrid MakeRegularGrid(const DicomPlan& plan) {
   const FrameInfo& first = plan.frames[0].info();
   const Vector normal = NormalOf(first);
-  std::vector<Layer> layers(plan.frames.size());
+  RegularGrid result;
+  std::vector<Layer>& layers = result.layers;
+  layers.resize(plan.frames.size());
   double left = 0, right = 0, top = 0, bottom = 0, smallest = INFINITY;
   for (size_t i = 0; i < layers.size(); ++i) {
     Vector shift;
@@ -322,7 +333,8 @@ Volume Regularise(const DicomPlan& plan, const Volume& slices, bool has_fill, do
   // Whole pixels, so that the first slice keeps its own pixels.
   left = std::floor(left + 1e-6);
   top = std::floor(top + 1e-6);
-  Geometry grid = plan.geometry;
+  Geometry& grid = result.grid;
+  grid = plan.geometry;
   grid.size[0] += static_cast<int64_t>(std::ceil(right - 1e-6) - left);
   grid.size[1] += static_cast<int64_t>(std::ceil(bottom - 1e-6) - top);
   const double extent = layers.back().depth;
@@ -337,6 +349,17 @@ Volume Regularise(const DicomPlan& plan, const Volume& slices, bool has_fill, do
     layer.right -= left;
     layer.down -= top;
   }
+  return result;
+}
+
+}  // namespace
+
+Geometry RegularGridOf(const DicomPlan& plan) { return MakeRegularGrid(plan).grid; }
+
+Volume Regularise(const DicomPlan& plan, const Volume& slices, bool has_fill, double fill) {
+  const RegularGrid regular = MakeRegularGrid(plan);
+  const Geometry& grid = regular.grid;
+  const std::vector<Layer>& layers = regular.layers;
   Volume target = slices;
   target.data.clear();
   target.data.shrink_to_fit();

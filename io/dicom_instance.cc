@@ -39,6 +39,7 @@ void ReadOrientation(const Dataset& data, FrameInfo& frame) {
   // Cosines are rounded to some digits; what is further off is no orientation.
   if (std::abs(row - 1) > 0.02 || std::abs(column - 1) > 0.02 || std::abs(dot) > 0.02) return;
   for (int i = 0; i < 6; ++i) frame.cosines[i] = c[i] / (i < 3 ? row : column);
+  std::copy(c.begin(), c.end(), frame.stated_cosines.begin());
   frame.has_orientation = true;
 }
 
@@ -60,7 +61,8 @@ void ReadRescale(const Dataset& data, FrameInfo& frame) {
 }
 
 void SetKey(FrameInfo& frame, FrameInfo::Key key, const char* word, const std::string& value) {
-  if (!value.empty()) frame.keys[key] = std::string(word) + " " + value;
+  // Every frame has its own copy; what is real is short.
+  if (!value.empty()) frame.keys[key] = std::string(word) + " " + value.substr(0, 200);
 }
 
 std::string NumberText(const Dataset& data, Tag tag) {
@@ -82,13 +84,63 @@ double Seconds(const std::string& time) {
   return hours * 3600.0 + minutes * 60.0 + std::fmod(value, 100);
 }
 
+// A private value that implicit VR leaves without a type: `count` floats, or text.
+std::vector<double> PrivateNumbers(const Dataset& data, uint16_t group, const char* creator,
+                                   uint8_t number, char type) {
+  const Element* found = data.FindPrivate(group, creator, number);
+  if (found == nullptr) return {};
+  if (std::string_view(found->vr, 2) != "UN") return data.NumbersOf(*found);
+  Element typed = *found;
+  typed.vr[0] = type == 't' ? 'D' : 'F';
+  typed.vr[1] = type == 't' ? 'S' : type == 'd' ? 'D' : 'L';
+  return data.NumbersOf(typed);
+}
+
+// b-value and direction of the gradient: PS3.3 C.8.13.5.9, or where the makers put them in classic
+// images: Siemens (0019,xx0C) and (0019,xx0E), GE (0043,xx39) and (0019,xxBB) to (0019,xxBD),
+// Philips (2001,xx03) and (2005,xxB0) to (2005,xxB2).
+void ReadDiffusion(const Dataset& data, FrameInfo& frame) {
+  std::vector<double> b = data.Numbers(0x00189087), g = data.Numbers(0x00189089);
+  const auto triple = [&](uint16_t group, const char* creator, uint8_t first, char type) {
+    std::vector<double> all;
+    for (uint8_t i = 0; i < 3; ++i) {
+      const auto one = PrivateNumbers(data, group, creator, static_cast<uint8_t>(first + i), type);
+      if (!one.empty()) all.push_back(one[0]);
+    }
+    return all;
+  };
+  if (b.empty()) {
+    b = PrivateNumbers(data, 0x0019, "SIEMENS MR HEADER", 0x0c, 't');
+    if (!b.empty()) g = PrivateNumbers(data, 0x0019, "SIEMENS MR HEADER", 0x0e, 'd');
+  }
+  if (b.empty()) {
+    b = PrivateNumbers(data, 0x0043, "GEMS_PARM_01", 0x39, 't');
+    if (!b.empty()) {
+      b[0] = std::fmod(b[0], 1e9);  // newer software adds a billion, or several
+      g = triple(0x0019, "GEMS_ACQU_01", 0xbb, 't');
+    }
+  }
+  if (b.empty()) {
+    b = PrivateNumbers(data, 0x2001, "Philips Imaging DD 001", 0x03, 'f');
+    if (!b.empty()) g = triple(0x2005, "Philips MR Imaging DD 001", 0xb0, 'f');
+  }
+  if (b.empty()) return;
+  std::string text = Short(b[0]);
+  if (b[0] > 0 && g.size() == 3) {
+    // Rounded, so that the last digit does not tell slices of one volume apart.
+    for (double& x : g) x = std::round(x * 1000) / 1000 + 0.0;
+    text += " along " + Short(g[0]) + ", " + Short(g[1]) + ", " + Short(g[2]);
+  }
+  SetKey(frame, FrameInfo::kBValue, "b-value", text);
+}
+
 void ReadKeys(const Dataset& data, FrameInfo& frame) {
   SetKey(frame, FrameInfo::kImageType, "image type", Joined(data.Texts(0x00080008)));
   std::string echo = NumberText(data, 0x00180086);
   const std::string echo_time = NumberText(data, 0x00180081);
   if (!echo_time.empty()) echo += (echo.empty() ? "time " : ", echo time ") + echo_time + " ms";
   SetKey(frame, FrameInfo::kEcho, "echo", echo);
-  SetKey(frame, FrameInfo::kBValue, "b-value", NumberText(data, 0x00189087));
+  ReadDiffusion(data, frame);
   SetKey(frame, FrameInfo::kTemporal, "time point", NumberText(data, 0x00200100));
   SetKey(frame, FrameInfo::kAcquisition, "acquisition", NumberText(data, 0x00200012));
   SetKey(frame, FrameInfo::kTrigger, "trigger time", NumberText(data, 0x00181060));
@@ -140,6 +192,10 @@ void ReadPalette(const Dataset& data, PixelFormat& format, std::string& problem)
                                        data.Find(0x00281203)};
   problem = "its colour palette is missing or damaged";
   if (descriptor.size() != 3 || !tables[0] || !tables[1] || !tables[2]) return;
+  for (const double number : descriptor) {
+    if (!(std::abs(number) <= 65536)) return;
+  }
+  if (descriptor[0] < 0) return;
   const size_t entries = descriptor[0] == 0 ? 65536 : static_cast<size_t>(descriptor[0]);
   const bool wide = descriptor[2] == 16;
   for (const Element* table : tables) {
@@ -242,11 +298,35 @@ void CheckLength(Instance& instance) {
   }
 }
 
+// Ways from stored values to others that are not applied.
+void NoteOtherScales(const Dataset& data, Instance& instance) {
+  if (!data.Items(0x00283000).empty()) {
+    instance.notes.push_back(
+        "a Modality LUT turns its values into others; it was not applied, values are as stored");
+  }
+  const std::vector<double> slope =
+      PrivateNumbers(data, 0x2005, "Philips MR Imaging DD 001", 0x0e, 'f');
+  if (!slope.empty() && slope[0] > 0 && slope[0] != 1) {
+    instance.notes.push_back("Philips states a private scale slope of " + Short(slope[0]) +
+                             "; it was not applied, only the rescale slope is");
+  }
+  const Dataset* map = data.Item(0x00409096);
+  if (map != nullptr) {
+    const std::vector<double> real = map->Numbers(0x00409225), offset = map->Numbers(0x00409224);
+    if (!real.empty() && (real[0] != 1 || (!offset.empty() && offset[0] != 0))) {
+      instance.notes.push_back("a real-world value mapping is given (slope " + Short(real[0]) +
+                               (offset.empty() ? "" : ", intercept " + Short(offset[0])) +
+                               "); it was not applied, only the rescale slope is");
+    }
+  }
+}
+
 std::string NotAnImage(const std::string& sop_class, const std::string& modality) {
   if (sop_class.rfind("1.2.840.10008.5.1.4.1.1.66.", 0) == 0 || modality == "SEG") {
     return "it is a segmentation or registration object, not an image series";
   }
-  if (modality == "RTSTRUCT") return "it holds contours (RTSTRUCT), not an image";
+  if (modality == "RTSTRUCT")
+    return "it holds contours (RTSTRUCT), not an image; 'avocet export' fills them on their images";
   if (modality == "RTPLAN") return "it holds a radiotherapy plan, not an image";
   if (modality == "SR" || modality == "KO" || modality == "PR") {
     return "it is a document or presentation, not an image";
@@ -310,6 +390,12 @@ std::shared_ptr<const Instance> InterpretFile(const ParsedFile& file,
     it.problem = "its number of frames is '" + data.Text(0x00280008).substr(0, 16) + "'";
     return instance;
   }
+  // What is kept of a frame takes more memory than pixels of a few bits; 64 bits are no image.
+  if (static_cast<uint64_t>(it.frame_count) > it.bytes / 8 + 1) {
+    it.problem = "it claims " + std::to_string(it.frame_count) + " frames and has " +
+                 std::to_string(it.bytes) + " bytes";
+    return instance;
+  }
   CheckLength(it);
   if (!it.problem.empty()) return instance;
   if (const Element* padding = data.Find(0x00280120)) {
@@ -348,6 +434,7 @@ std::shared_ptr<const Instance> InterpretFile(const ParsedFile& file,
   base.order = time < 0 ? 0 : time;
 
   const std::vector<Dataset>& per_frame = data.Items(0x52009230);
+  it.multi_frame = it.frame_count > 1 || !per_frame.empty();
   if (const Dataset* shared = data.Item(0x52009229)) ReadGroups(*shared, base);
   if (!per_frame.empty() && per_frame.size() != static_cast<size_t>(it.frame_count)) {
     it.problem = "it has " + std::to_string(it.frame_count) + " frames and describes " +
@@ -377,6 +464,10 @@ std::shared_ptr<const Instance> InterpretFile(const ParsedFile& file,
   if (std::find(image_type.begin(), image_type.end(), "MOSAIC") != image_type.end() &&
       it.frame_count == 1) {
     UnpackMosaic(data, it);
+  }
+  NoteOtherScales(data, it);
+  if (data.Text(0x00282110) == "01") {
+    it.notes.push_back("the image was compressed with loss: values differ from those measured");
   }
   if (it.format.photometric == "MONOCHROME1") {
     it.notes.push_back("MONOCHROME1: low values are shown bright; values are kept as stored");

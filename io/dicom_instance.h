@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "io/dicom_dataset.h"
@@ -38,7 +39,8 @@ struct FrameInfo {
   bool has_position = false, has_orientation = false, has_spacing = false;
   std::array<double, 3> position{0, 0, 0};
   std::array<double, 6> cosines{1, 0, 0, 0, 1, 0};  // along a row, along a column; unit length
-  std::array<double, 2> spacing{1, 1};              // between columns (i), between rows (j); mm
+  std::array<double, 6> stated_cosines{1, 0, 0, 0, 1, 0};  // the same, digits of the header
+  std::array<double, 2> spacing{1, 1};  // between columns (i), between rows (j); mm
   double slope = 1, inter = 0;
   double slice_spacing = 0, thickness = 0;  // as stated; 0 when not. For single slices only.
   // Each in words ("echo 2"), "" when not stated; the order is the order of splitting.
@@ -70,8 +72,9 @@ struct Instance {
   std::string problem;  // why it holds no image that can be read; "" when it does
   PixelFormat format;
   PixelLocation pixels;
-  int64_t frame_count = 0;  // in the file, mosaic tiles not counted
-  Mosaic mosaic;            // tiles == 0: none
+  int64_t frame_count = 0;   // in the file, mosaic tiles not counted
+  bool multi_frame = false;  // frames have numbers, even where there is but one
+  Mosaic mosaic;             // tiles == 0: none
   std::vector<FrameInfo> frames;
   std::vector<std::string> notes;
 };
@@ -83,6 +86,10 @@ std::shared_ptr<const Instance> ReadInstance(const std::filesystem::path& path);
 // The same for a file that is parsed already.
 std::shared_ptr<const Instance> InterpretFile(const ParsedFile& file,
                                               const std::filesystem::path& path);
+
+// What `avocet info` states of a header: name and value of attributes that tell how the image was
+// made and how its values are to be read. Nothing that names or dates a person, no free text.
+std::vector<std::pair<std::string, std::string>> FieldsOf(const ParsedFile& file);
 
 // Siemens mosaics: replaces the one frame by one for each tile, with the position of its own.
 // Sets `problem` when the geometry is not all there.

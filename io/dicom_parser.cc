@@ -17,8 +17,9 @@ namespace {
 constexpr uint32_t kUndefined = 0xffffffff;
 constexpr Tag kItem = 0xfffee000, kItemEnd = 0xfffee00d, kSequenceEnd = 0xfffee0dd;
 constexpr int kMaxDepth = 16;
+// An element in memory is an order of magnitude larger than the shortest one in a file.
+constexpr int64_t kMaxElements = 20000000;
 constexpr size_t kKeptValue = size_t{1} << 20;
-constexpr uint64_t kMaxInflated = uint64_t{1} << 31;
 constexpr const char* kImplicit = "1.2.840.10008.1.2";
 constexpr const char* kExplicit = "1.2.840.10008.1.2.1";
 constexpr const char* kDeflated = "1.2.840.10008.1.2.1.99";
@@ -68,6 +69,9 @@ const char* DictionaryVr(Tag tag) {
     case 0x00189082:
     case 0x00209153:
     case 0x00189073:
+    case 0x00189089:
+    case 0x00409224:
+    case 0x00409225:
       return "FD";
     case 0x00209128:
     case 0x00209157:
@@ -163,6 +167,7 @@ class Parser {
         at += 8;
         continue;
       }
+      if (++elements_ > kMaxElements) Fail("it has more than 20 million elements");
       Element element;
       element.tag = tag;
       uint64_t value = 0;
@@ -272,6 +277,7 @@ class Parser {
         at += length;
         continue;
       }
+      if (++elements_ > kMaxElements) Fail("it has more than 20 million elements");
       element->items.emplace_back();
       Dataset& item = element->items.back();
       if (length == kUndefined) {
@@ -341,12 +347,13 @@ class Parser {
   ParsedFile& out_;
   std::string window_;
   uint64_t window_at_ = 0;
+  int64_t elements_ = 0;
   bool noted_vr_ = false;
 };
 
 // Inflates the data set behind the meta group (PS3.5 A.5: a raw deflate stream).
 std::string Inflate(const ByteStore& store, uint64_t from) {
-  const auto fail = [&](const char* what) {
+  const auto fail = [&](const std::string& what) {
     throw IoError("cannot read '" + store.path().string() + "': " + what);
   };
   std::string packed(static_cast<size_t>(store.size() - from), '\0');
@@ -357,15 +364,19 @@ std::string Inflate(const ByteStore& store, uint64_t from) {
   stream.next_in = reinterpret_cast<Bytef*>(packed.data());
   stream.avail_in = static_cast<uInt>(std::min<size_t>(packed.size(), UINT32_MAX));
   int status = Z_OK;
+  const uint64_t most = MostInflated(packed.size());
   while (status == Z_OK) {
     stream.next_out = reinterpret_cast<Bytef*>(block.data());
     stream.avail_out = static_cast<uInt>(block.size());
     status = inflate(&stream, Z_NO_FLUSH);
     out.append(block, 0, block.size() - stream.avail_out);
-    if (out.size() > kMaxInflated) break;
+    if (out.size() > most) break;
   }
   inflateEnd(&stream);
-  if (out.size() > kMaxInflated) fail("its deflated content unpacks to over 2 GiB");
+  if (out.size() > most) {
+    fail("its deflated content unpacks to over " + std::to_string(most >> 20) +
+         " MB, which no data set of its length does");
+  }
   if (status != Z_STREAM_END) fail("its deflated content is damaged or cut short");
   return out;
 }
@@ -398,6 +409,10 @@ ParsedFile ParseFile(const std::filesystem::path& path) {
   auto store = std::make_shared<const ByteStore>(path);
   std::string head(static_cast<size_t>(std::min<uint64_t>(store->size(), 1024)), '\0');
   store->Read(0, head.data(), head.size());
+  if (head.compare(0, 2, "\x1f\x8b") == 0) {
+    throw NotDicom("cannot read '" + path.string() +
+                   "': DICOM packed with gzip is not read; unpack it first");
+  }
   if (!LooksLikeDicom(head)) {
     throw NotDicom("cannot read '" + path.string() + "': it is not a DICOM file");
   }

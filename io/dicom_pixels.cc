@@ -25,14 +25,15 @@ uint32_t LittleEndian32(const uint8_t* b) {
   return static_cast<uint32_t>(b[3]) << 24 | b[2] << 16 | b[1] << 8 | b[0];
 }
 
-// One RLE frame of one segment (PS3.5 Annex G) into at most `capacity` bytes.
-std::vector<uint8_t> DecodeRle(const std::vector<uint8_t>& packed, size_t capacity,
-                               const fs::path& path) {
+// One segment of an RLE frame (PS3.5 Annex G) into at most `capacity` bytes; `planes` segments, one
+// a byte of a pixel, are expected in the frame.
+std::vector<uint8_t> DecodeRle(const std::vector<uint8_t>& packed, size_t planes, size_t plane,
+                               size_t capacity, const fs::path& path) {
   if (packed.size() < 64) Fail(path, "has a truncated RLE header");
   const uint32_t segments = LittleEndian32(packed.data());
-  const uint32_t offset = LittleEndian32(packed.data() + 4);
-  if (segments != 1 || offset < 64 || offset > packed.size())
-    Fail(path, "has a damaged RLE header (one segment is expected for 1 or 8 bits)");
+  const uint32_t offset = LittleEndian32(packed.data() + 4 + 4 * plane);
+  if (segments != planes || offset < 64 || offset > packed.size())
+    Fail(path, "has a damaged RLE header (a segment for each byte of a pixel is expected)");
   std::vector<uint8_t> bytes;
   size_t at = offset;
   while (at < packed.size() && bytes.size() < capacity) {
@@ -83,9 +84,20 @@ void ReadFragments(DcmPixelSequence& fragments, bool deflated, PixelFrames& fram
     if (fragments.getItem(item, i + 1).bad() || !item || item->getUint8Array(raw).bad() || !raw)
       Fail(path, "has a fragment that cannot be read");
     const std::vector<uint8_t> packed(raw, raw + item->getLength());
-    const std::vector<uint8_t> decoded = deflated
-                                             ? InflateFrame(packed, frames.pixels_per_frame, path)
-                                             : DecodeRle(packed, frames.pixels_per_frame, path);
+    const size_t pixels = frames.pixels_per_frame;
+    std::vector<uint8_t> decoded;
+    if (deflated) {
+      decoded = InflateFrame(packed, frames.bits == 16 ? 2 * pixels : pixels, path);
+    } else if (frames.bits == 16) {  // the high bytes come first
+      const std::vector<uint8_t> high = DecodeRle(packed, 2, 0, pixels, path);
+      const std::vector<uint8_t> low = DecodeRle(packed, 2, 1, pixels, path);
+      for (size_t p = 0; p < std::min(high.size(), low.size()); ++p) {
+        decoded.push_back(low[p]);
+        decoded.push_back(high[p]);
+      }
+    } else {
+      decoded = DecodeRle(packed, 1, 0, pixels, path);
+    }
     if (i == 0 && frames.bits == 1) {
       if (decoded.size() == frames.pixels_per_frame && packed_size != frames.pixels_per_frame) {
         frames.bits = 8;
@@ -93,7 +105,7 @@ void ReadFragments(DcmPixelSequence& fragments, bool deflated, PixelFrames& fram
         frames.padded = true;
       }
     }
-    const size_t expected = frames.bits == 8 ? frames.pixels_per_frame : packed_size;
+    const size_t expected = frames.bits == 1 ? packed_size : pixels * (frames.bits / 8);
     if (decoded.size() < expected) Fail(path, "has a compressed frame that is too short");
     frames.bytes.insert(frames.bytes.end(), decoded.begin(),
                         decoded.begin() + static_cast<long>(expected));
@@ -102,7 +114,7 @@ void ReadFragments(DcmPixelSequence& fragments, bool deflated, PixelFrames& fram
 
 void ReadNative(DcmElement& element, PixelFrames& frames, const fs::path& path) {
   const uint64_t pixels = static_cast<uint64_t>(frames.frame_count) * frames.pixels_per_frame;
-  const uint64_t needed = frames.bits == 8 ? pixels : (pixels + 7) / 8;
+  const uint64_t needed = frames.bits == 1 ? (pixels + 7) / 8 : pixels * (frames.bits / 8);
   const uint64_t length = element.getLength();
   if (length < needed)
     Fail(path, "holds " + std::to_string(length) + " bytes of pixels and needs " +
@@ -110,7 +122,15 @@ void ReadNative(DcmElement& element, PixelFrames& frames, const fs::path& path) 
   // 8-bit pixels are bytes, whatever the VR says; words are in the order of this machine by now.
   Uint8* raw8 = nullptr;
   Uint16* raw16 = nullptr;
-  if (element.getUint8Array(raw8).good() && raw8) {
+  if (frames.bits == 16) {
+    if (element.getUint16Array(raw16).bad() || !raw16)
+      Fail(path, "has pixel data that cannot be read");
+    frames.bytes.resize(needed);
+    for (uint64_t i = 0; i < pixels; ++i) {
+      frames.bytes[2 * i] = static_cast<uint8_t>(raw16[i] & 0xff);
+      frames.bytes[2 * i + 1] = static_cast<uint8_t>(raw16[i] >> 8);
+    }
+  } else if (element.getUint8Array(raw8).good() && raw8) {
     frames.bytes.assign(raw8, raw8 + needed);
   } else if (element.getUint16Array(raw16).good() && raw16) {
     frames.bytes.resize(needed);
@@ -129,8 +149,8 @@ PixelFrames ReadPixelFrames(DcmFileFormat& file, const fs::path& path) {
   const long count = dcm::Integer(data, DCM_NumberOfFrames, 1);
   const long bits = dcm::Integer(data, DCM_BitsAllocated, 0);
   if (rows <= 0 || columns <= 0 || count <= 0) Fail(path, "has no rows, columns or frames");
-  if (bits != 1 && bits != 8)
-    Fail(path, "allocates " + std::to_string(bits) + " bits to a pixel; 1 or 8 are expected");
+  if (bits != 1 && bits != 8 && bits != 16)
+    Fail(path, "allocates " + std::to_string(bits) + " bits to a pixel; 1, 8 or 16 are expected");
   if (dcm::Integer(data, DCM_SamplesPerPixel, 1) != 1) Fail(path, "has colour pixels");
   PixelFrames frames;
   frames.frame_count = static_cast<size_t>(count);

@@ -24,7 +24,10 @@ struct FrameRef {
 struct DicomPlan {
   std::vector<dicom::FrameRef> frames;
   bool picture = false;  // no place in the patient: one slice, `frames` follow each other in time
-  Geometry geometry;     // when `problem` is empty
+  // In order along the normal, of one size and orientation, each at a place of its own: planes on
+  // which a mask can lie, whether evenly spaced or not.
+  bool stack = false;
+  Geometry geometry;  // when `problem` is empty
   std::string problem;
   bool can_regularise = false;
   std::string split;
@@ -43,6 +46,10 @@ void MakeGrid(DicomPlan& plan);
 
 // Unit normal of a slice: row direction x column direction.
 std::array<double, 3> NormalOf(const FrameInfo& frame);
+
+// The regular grid that spans the frames of a plan that can be regularised: whole pixels of the
+// first slice, slice distance the smallest gap.
+Geometry RegularGridOf(const DicomPlan& plan);
 
 // Linear resampling of `slices` (the volume as decoded, one slice a frame of the plan) onto the
 // regular grid that spans them.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <tuple>
 
@@ -24,10 +25,11 @@ std::vector<fs::path> FilesBelow(const fs::path& folder, Progress& progress) {
   if (error) {
     throw IoError("cannot list the folder '" + folder.string() + "': " + error.message());
   }
+  size_t entries = 0;
   for (const fs::recursive_directory_iterator end; it != end; it.increment(error)) {
     std::error_code ignored;
     if (it->is_regular_file(ignored)) files.push_back(it->path());
-    if (files.size() % 4096 == 4095) {
+    if (++entries % 256 == 0) {  // a folder on a slow network drive gives a few hundred a second
       UpdateOrThrow(progress, Progress::kUnknown, "looking for DICOM files");
     }
     if (files.size() > kMaxFiles) {
@@ -43,11 +45,41 @@ std::vector<fs::path> FilesBelow(const fs::path& folder, Progress& progress) {
   return files;
 }
 
+std::string Lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+// Finds the entries of folders by the names of a DICOMDIR, which has capitals only, where copies of
+// a disc often have small letters or a version ("im0001;1"). Each folder is listed once.
+class EntryFinder {
+ public:
+  fs::path Find(const fs::path& folder, const std::string& name) {
+    std::error_code error;
+    if (fs::exists(folder / name, error)) return folder / name;
+    const auto [listed, is_new] = entries_.emplace(folder, std::map<std::string, fs::path>());
+    if (is_new) {
+      for (const auto& entry : fs::directory_iterator(folder, error)) {
+        std::string found = Lower(entry.path().filename().string());
+        found = found.substr(0, found.rfind(';'));
+        if (!found.empty() && found.back() == '.') found.pop_back();
+        listed->second.emplace(found, entry.path());
+      }
+    }
+    const auto match = listed->second.find(Lower(name));
+    return match == listed->second.end() ? folder / name : match->second;
+  }
+
+ private:
+  std::map<fs::path, std::map<std::string, fs::path>> entries_;
+};
+
 // The files that a DICOMDIR names (PS3.3 F.3). Names are components joined by backslashes, below
 // the folder of the DICOMDIR; others are refused.
 std::vector<fs::path> FilesOfDirectory(const dicom::ParsedFile& file, const fs::path& path,
                                        std::vector<std::string>& skipped) {
   std::vector<fs::path> files;
+  EntryFinder finder;
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   std::error_code ignored;
   const fs::path root = fs::weakly_canonical(folder, ignored);
@@ -58,7 +90,7 @@ std::vector<fs::path> FilesOfDirectory(const dicom::ParsedFile& file, const fs::
     bool inside = true;
     for (const std::string& part : parts) {
       inside &= !part.empty() && part != "." && part != ".." && part.find('/') == part.npos;
-      target /= part;
+      if (inside) target = finder.Find(target, part);
     }
     if (inside) {  // nor through a symbolic link
       const fs::path real = fs::weakly_canonical(target, ignored);
@@ -85,11 +117,6 @@ struct Scanned {
   std::string error;
   bool other = false;
 };
-
-std::string Lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
 
 // Descriptions are free text; one that repeats the patient's name or number is not shown.
 std::string WithoutPatient(const std::string& text, const Instance& instance) {
@@ -118,6 +145,10 @@ DicomSeries MakeSeries(const std::shared_ptr<const DicomPlan>& plan) {
   series.modality = first.modality;
   series.description = WithoutPatient(first.series_description, first);
   series.number = first.series_number;
+  for (const auto& frame : plan->frames) {
+    if (series.number < 0) series.number = frame.instance->series_number;
+  }
+  series.first_file = first.path;
   std::vector<const Instance*> files;
   for (const auto& frame : plan->frames) files.push_back(frame.instance.get());
   std::sort(files.begin(), files.end());
@@ -132,28 +163,56 @@ DicomSeries MakeSeries(const std::shared_ptr<const DicomPlan>& plan) {
   return series;
 }
 
-DicomTree MakeTree(std::vector<InstancePtr> instances) {
-  // Patients, studies and series in a stable order.
-  const auto key = [](const Instance& i) {
-    return std::tie(i.patient_id, i.patient_name, i.study_date, i.study_uid, i.series_number,
-                    i.series_uid);
+DicomTree MakeTree(std::vector<InstancePtr> instances, Progress& progress) {
+  // Patients, studies and series in a stable order. UIDs say what belongs together; dates and
+  // numbers, which some slices lack, only order them.
+  using StudyKey = std::tuple<std::string, std::string, std::string>;
+  using SeriesKey = std::tuple<std::string, std::string, std::string, std::string>;
+  std::map<StudyKey, std::string> date_of;
+  std::map<SeriesKey, int64_t> number_of;
+  const auto study_key = [](const Instance& i) {
+    return StudyKey(i.patient_id, i.patient_name, i.study_uid);
   };
-  std::stable_sort(instances.begin(), instances.end(),
-                   [&](const auto& a, const auto& b) { return key(*a) < key(*b); });
+  const auto series_key = [](const Instance& i) {
+    return SeriesKey(i.patient_id, i.patient_name, i.study_uid, i.series_uid);
+  };
+  for (const InstancePtr& i : instances) {
+    std::string& date = date_of[study_key(*i)];
+    if (date.empty() || (!i->study_date.empty() && i->study_date < date)) date = i->study_date;
+    int64_t& number = number_of.emplace(series_key(*i), -1).first->second;
+    if (number < 0 || (i->series_number >= 0 && i->series_number < number)) {
+      number = i->series_number;
+    }
+  }
+  const auto key = [&](const Instance& i) {
+    return std::make_tuple(i.patient_id, i.patient_name, date_of.at(study_key(i)), i.study_uid,
+                           number_of.at(series_key(i)), i.series_uid);
+  };
+  using Key = decltype(key(*instances[0]));
+  std::vector<std::pair<Key, InstancePtr>> sorted;
+  for (InstancePtr& i : instances) {
+    Key k = key(*i);
+    sorted.emplace_back(std::move(k), std::move(i));
+  }
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (size_t i = 0; i < sorted.size(); ++i) instances[i] = std::move(sorted[i].second);
   DicomTree tree;
   for (size_t begin = 0; begin < instances.size();) {
+    UpdateOrThrow(progress, 1, "sorting series");
     const Instance& first = *instances[begin];
     size_t end = begin;
-    while (end < instances.size() && key(*instances[end]) == key(first)) ++end;
+    while (end < instances.size() && sorted[end].first == sorted[begin].first) ++end;
     if (tree.patients.empty() || tree.patients.back().id != first.patient_id ||
         tree.patients.back().name != first.patient_name) {
       tree.patients.push_back({first.patient_name, first.patient_id, {}});
     }
     auto& studies = tree.patients.back().studies;
-    if (studies.empty() || studies.back().uid != first.study_uid ||
-        studies.back().date != first.study_date) {
-      studies.push_back(
-          {first.study_uid, first.study_date, WithoutPatient(first.study_description, first), {}});
+    if (studies.empty() || studies.back().uid != first.study_uid) {
+      studies.push_back({first.study_uid,
+                         date_of.at(study_key(first)),
+                         WithoutPatient(first.study_description, first),
+                         {}});
     }
     const std::vector<InstancePtr> images(instances.begin() + static_cast<ptrdiff_t>(begin),
                                           instances.begin() + static_cast<ptrdiff_t>(end));
@@ -177,50 +236,32 @@ std::vector<const DicomSeries*> DicomTree::AllSeries() const {
   return all;
 }
 
-DicomTree ScanDicom(const fs::path& path, Progress& progress) {
-  std::error_code error;
-  std::vector<fs::path> files;
-  std::vector<Scanned> scanned;
-  std::vector<std::string> skipped;
-  bool alone = false;
-  if (fs::is_directory(path, error)) {
-    files = FilesBelow(path, progress);
-  } else {
-    const dicom::ParsedFile file = dicom::ParseFile(path);
-    if (file.meta.Text(0x00020002) == kDirectoryClass) {
-      files = FilesOfDirectory(file, path, skipped);
-    } else {
-      alone = true;
-      Scanned one;
-      one.instance = dicom::InterpretFile(file, path);
-      scanned.push_back(std::move(one));
-    }
-  }
-  if (!alone) {
-    scanned.resize(files.size());
-    ParallelFor(
-        files.size(), ReadingThreads(),
-        [&](size_t i) {
-          try {
-            const dicom::ParsedFile file = dicom::ParseFile(files[i]);
-            if (file.meta.Text(0x00020002) == kDirectoryClass) {
-              scanned[i].other = true;
-            } else {
-              scanned[i].instance = dicom::InterpretFile(file, files[i]);
-            }
-          } catch (const dicom::NotDicom&) {
+namespace {
+
+// Reads the headers of `files`; what was no DICOM file, or skipped already, is in `tree`.
+DicomTree ScanFiles(const std::vector<fs::path>& files, const std::string& name,
+                    std::vector<std::string> skipped, Progress& progress) {
+  std::vector<Scanned> scanned(files.size());
+  ParallelFor(
+      files.size(), ReadingThreads(),
+      [&](size_t i) {
+        try {
+          const dicom::ParsedFile file = dicom::ParseFile(files[i]);
+          if (file.meta.Text(0x00020002) == kDirectoryClass) {
             scanned[i].other = true;
-          } catch (const IoError& failure) {
-            scanned[i].error = failure.what();
+          } else {
+            scanned[i].instance = dicom::InterpretFile(file, files[i]);
           }
-        },
-        [&](size_t done) {
-          if (done % 32 == 0) {
-            UpdateOrThrow(progress, static_cast<double>(done) / static_cast<double>(files.size()),
-                          "reading DICOM headers");
-          }
-        });
-  }
+        } catch (const dicom::NotDicom&) {
+          scanned[i].other = true;
+        } catch (const IoError& failure) {
+          scanned[i].error = failure.what();
+        }
+      },
+      [&](size_t done) {
+        UpdateOrThrow(progress, static_cast<double>(done) / static_cast<double>(files.size()),
+                      "reading DICOM headers");
+      });
   int64_t others = 0;
   std::vector<InstancePtr> instances;
   for (Scanned& file : scanned) {
@@ -231,14 +272,58 @@ DicomTree ScanDicom(const fs::path& path, Progress& progress) {
   const size_t found = instances.size() + skipped.size();
   if (instances.empty()) {
     if (skipped.size() == 1) throw IoError(skipped[0]);
-    throw IoError("'" + path.string() + "' holds no DICOM file that can be read" +
+    throw IoError("'" + name + "' holds no DICOM file that can be read" +
                   (skipped.empty() ? std::string() : "; the first problem: " + skipped[0]));
   }
-  DicomTree tree = MakeTree(std::move(instances));
+  DicomTree tree = MakeTree(std::move(instances), progress);
   tree.files = static_cast<int64_t>(found);
   tree.other_files = others;
   tree.skipped = std::move(skipped);
   return tree;
+}
+
+}  // namespace
+
+DicomTree ScanDicom(const fs::path& path, Progress& progress) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    return ScanFiles(FilesBelow(path, progress), path.string(), {}, progress);
+  }
+  const dicom::ParsedFile file = dicom::ParseFile(path);
+  if (file.meta.Text(0x00020002) == kDirectoryClass) {
+    std::vector<std::string> skipped;
+    const std::vector<fs::path> files = FilesOfDirectory(file, path, skipped);
+    return ScanFiles(files, path.string(), std::move(skipped), progress);
+  }
+  DicomTree tree = MakeTree({dicom::InterpretFile(file, path)}, progress);
+  tree.files = 1;
+  return tree;
+}
+
+bool IsDicomFile(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return false;
+  std::ifstream in(path, std::ios::binary);
+  std::string head(1024, '\0');
+  in.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<size_t>(in.gcount()));
+  return LooksLikeDicom(head);
+}
+
+std::string SopClassOf(const fs::path& path) {
+  if (!IsDicomFile(path)) return "";
+  try {
+    const dicom::ParsedFile file = dicom::ParseFile(path);
+    const std::string uid = file.data.Text(0x00080016);
+    return uid.empty() ? file.meta.Text(0x00020002) : uid;
+  } catch (const IoError&) {
+    return "";
+  }
+}
+
+DicomTree ScanDicomFiles(const std::vector<fs::path>& files, const std::string& name,
+                         Progress& progress) {
+  return ScanFiles(files, name, {}, progress);
 }
 
 const DicomSeries& ChooseSeries(const DicomTree& tree, const std::string& selector,

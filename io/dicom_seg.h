@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "io/dicom_source_series.h"
@@ -42,21 +43,25 @@ struct SegWriteOptions {
   std::string content_label = "SEGMENTATION";  // CS: capitals, digits, space, underscore
   std::string algorithm_type = "AUTOMATIC";
   std::string algorithm_name = "Avocet";
+  // Name, ID, birth date and examination numbers of the source's patient. A PACS wants them to file
+  // the object beside its images; without them only UIDs tie it to these.
+  bool keep_patient = false;
   int series_number = 300;
 };
 
 struct SegWriteResult {
   std::string sop_instance_uid;
+  bool patient_left_out = false;  // the source names a patient, and this object does not
   int frames = 0;
   std::vector<std::string> notes;  // what the user should know, one sentence each
 };
 
 // Writes `labels` as a BINARY segmentation on the planes of the source series. A mask stored in
 // another voxel order of the same grid is carried over exactly; a mask on another grid is resampled
-// (nearest neighbour) and a note says so. Patient and study are those of the source, as the
-// standard demands. Throws IoError: no overlap with the series, a value without a voxel among
-// `segments` is no error, a mask value missing from them is left out with a note.
-SegWriteResult WriteDicomSeg(const Volume& labels, const std::vector<std::filesystem::path>& source,
+// (nearest neighbour) and a note says so. The study is that of the source. Throws IoError: no
+// overlap with the series, a value without a voxel among `segments` is no error, a mask value
+// missing from them is left out with a note.
+SegWriteResult WriteDicomSeg(const Volume& labels, const SourceSeries& source,
                              const std::filesystem::path& path, const SegWriteOptions& options);
 
 struct SegReadResult {
@@ -71,16 +76,23 @@ struct SegReadResult {
   bool overlapping = false;
   std::string referenced_series_uid;  // "" when the file names none
   std::string frame_of_reference_uid;
+  // What the header says, for `avocet info`: type, frames, the image series, a line a segment.
+  std::vector<std::pair<std::string, std::string>> fields;
   std::vector<std::string> notes;
 };
 
-// Reads a segmentation. Without a source series the grid is derived from the positions of the
-// frames: slices that are missing inside (empty frames are often omitted) become empty; those
-// missing outside cannot be known. Given the source series, the result lies on its grid (resampled
-// by nearest neighbour if the frames lie otherwise, and a note says so). Throws IoError.
+// Reads a segmentation: BINARY, FRACTIONAL or LABELMAP (PS3.3 C.8.20.2, A.51 and A.51.6). Without
+// a source series the grid is derived from the positions of the frames: slices that are missing
+// inside (empty frames are often omitted) become empty; those missing outside cannot be known.
+// Given the source series, the result lies on its grid: voxel for voxel where the frames lie on its
+// slices, else resampled by nearest neighbour, and a note says so; fractions are then left out.
+// Frames of an unevenly spaced or tilted series need the series (VolumeOfPlanes). Throws IoError.
 SegReadResult ReadDicomSeg(const std::filesystem::path& path, const SourceSeries* source = nullptr);
 
-// True for a DICOM file whose SOP class is Segmentation Storage.
+// SeriesInstanceUID of the images that a segmentation names; "" when it names none. Throws IoError.
+std::string SeriesNamedBySeg(const std::filesystem::path& path);
+
+// True for a DICOM file whose SOP class is Segmentation or Label Map Segmentation Storage.
 bool IsDicomSeg(const std::filesystem::path& path);
 
 }  // namespace avocet::io

@@ -9,7 +9,12 @@ namespace {
 
 class SegSource final : public SourceHeader {
  public:
+  explicit SegSource(const SegReadResult& read) : fields_(read.fields) {}
   std::string FormatName() const override { return "DICOM SEG"; }
+  std::vector<std::pair<std::string, std::string>> Fields() const override { return fields_; }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> fields_;
 };
 
 // A segmentation read as a label volume; values are segment numbers. Writing needs the image series
@@ -21,14 +26,15 @@ class DicomSeg final : public Format {
   bool Recognises(const fs::path&, std::string_view head) const override {
     // The SOP class stands in the meta header, within the first KiB.
     return head.size() > 132 && head.substr(128, 4) == "DICM" &&
-           head.find("1.2.840.10008.5.1.4.1.1.66.4") != std::string_view::npos;
+           (head.find("1.2.840.10008.5.1.4.1.1.66.4") != std::string_view::npos ||
+            head.find("1.2.840.10008.5.1.4.1.1.66.7") != std::string_view::npos);
   }
   Volume Read(const fs::path& path) const override {
     SegReadResult read = ReadDicomSeg(path);
     if (read.volumes.size() != 1)
       throw IoError(path.string() + " holds segments that overlap, which one label volume cannot " +
                     "show; 'avocet export' writes them to several");
-    read.volumes[0].source = std::make_shared<SegSource>();
+    read.volumes[0].source = std::make_shared<SegSource>(read);
     return std::move(read.volumes[0]);
   }
   void Write(const Volume&, const fs::path& path) const override {

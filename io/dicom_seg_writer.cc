@@ -135,18 +135,19 @@ void PutDimensions(DcmItem& data) {
 void PutSharedGroups(DcmItem& data, const SourceSeries& source) {
   DcmItem& shared = AddItem(data, DCM_SharedFunctionalGroupsSequence);
   DcmItem& measures = AddItem(shared, DCM_PixelMeasuresSequence);
-  const double gap = source.geometry.spacing[2];
-  // The distance between planes, along the normal.
-  const auto& g = source.geometry;
-  const dcm::Vec3 step{g.direction[2] * gap, g.direction[5] * gap, g.direction[8] * gap};
-  const double spacing = dcm::Dot(step, source.normal);
+  // Unevenly spaced slices have no distance to state; each frame has its position.
+  double spacing = source.geometry.spacing[2];
+  if (!source.regular && source.slices.size() > 1) {
+    spacing =
+        dcm::Dot(dcm::Minus(source.slices[1].position, source.slices[0].position), source.normal);
+  }
   Put(measures, DCM_SliceThickness,
       dcm::DecimalString(source.thickness > 0 ? source.thickness : spacing));
   if (source.regular && source.slices.size() > 1)
     Put(measures, DCM_SpacingBetweenSlices, dcm::DecimalString(spacing));
-  Put(measures, DCM_PixelSpacing, source.spacing_text);
+  Put(measures, DCM_PixelSpacing, dcm::DecimalStrings(source.spacing));
   Put(AddItem(shared, DCM_PlaneOrientationSequence), DCM_ImageOrientationPatient,
-      source.orientation_text);
+      dcm::DecimalStrings(source.cosines));
 }
 
 void PutSourceReference(DcmItem& item, const SourceSlice& slice) {
@@ -163,12 +164,13 @@ void PutFrame(DcmItem& data, const SourceSlice& slice, const Frame& frame) {
     if (slice.frame > 0) Put(image, DCM_ReferencedFrameNumber, std::to_string(slice.frame));
     dcm::PutCode(image, DCM_PurposeOfReferenceCodeSequence, "121322", "DCM",
                  "Source image for image processing operation");
-    Put(image, DCM_SpatialLocationsPreserved, "YES");
+    Put(image, DCM_SpatialLocationsPreserved, slice.whole_image ? "YES" : "NO");
     dcm::PutCode(derivation, DCM_DerivationCodeSequence, "113076", "DCM", "Segmentation");
   }
   PutUInt32(AddItem(item, DCM_FrameContentSequence), DCM_DimensionIndexValues,
             {static_cast<uint32_t>(frame.segment + 1), static_cast<uint32_t>(frame.slice + 1)});
-  Put(AddItem(item, DCM_PlanePositionSequence), DCM_ImagePositionPatient, slice.position_text);
+  Put(AddItem(item, DCM_PlanePositionSequence), DCM_ImagePositionPatient,
+      dcm::DecimalStrings(slice.position));
   PutUInt16(AddItem(item, DCM_SegmentIdentificationSequence), DCM_ReferencedSegmentNumber,
             {static_cast<uint16_t>(frame.segment + 1)});
 }
@@ -192,11 +194,12 @@ std::string ContentLabel(const std::string& text) {
   return label.empty() ? "SEGMENTATION" : label;
 }
 
-void PutHeader(DcmDataset& data, DcmItem& from, const SourceSeries& source,
+// True when the patient's identity was left out.
+bool PutHeader(DcmDataset& data, DcmItem& from, const SourceSeries& source,
                const std::vector<SegmentToWrite>& segments, const SegWriteOptions& options,
                const std::string& sop_instance) {
   const dcm::Now now = dcm::CurrentTime();
-  dcm::CopyPatientAndStudy(from, data);
+  const bool left = dcm::CopyPatientAndStudy(from, data, options.keep_patient);
   std::vector<std::string> texts{options.series_description, options.algorithm_name};
   for (const auto& entry : segments) {
     texts.push_back(entry.segment.label);
@@ -238,6 +241,7 @@ void PutHeader(DcmDataset& data, DcmItem& from, const SourceSeries& source,
   } else {
     Put(data, DCM_LossyImageCompression, "00");
   }
+  return left;
 }
 
 void PutPixelModule(DcmItem& data, const SourceSeries& source, size_t frames) {
@@ -256,11 +260,10 @@ void PutPixelModule(DcmItem& data, const SourceSeries& source, size_t frames) {
 
 }  // namespace
 
-SegWriteResult WriteDicomSeg(const Volume& labels, const std::vector<fs::path>& source_files,
-                             const fs::path& path, const SegWriteOptions& options) {
+SegWriteResult WriteDicomSeg(const Volume& labels, const SourceSeries& source, const fs::path& path,
+                             const SegWriteOptions& options) {
   SegWriteResult result;
   const std::vector<uint16_t> values = labels.ToLabels("the mask");
-  const SourceSeries source = ReadSourceSeries(source_files);
   std::vector<std::vector<uint16_t>> planes;
   result.notes = SampleSource(labels.geometry, values, source, planes);
   if (source.frame_of_reference_uid.empty())
@@ -288,7 +291,8 @@ SegWriteResult WriteDicomSeg(const Volume& labels, const std::vector<fs::path>& 
   DcmDataset& data = *file.getDataset();
   const auto from = dcm::Load(source.slices.front().path);
   result.sop_instance_uid = dcm::NewUid();
-  PutHeader(data, *from->getDataset(), source, segments, options, result.sop_instance_uid);
+  result.patient_left_out =
+      PutHeader(data, *from->getDataset(), source, segments, options, result.sop_instance_uid);
   PutPixelModule(data, source, frames.size());
   PutSegments(data, segments);
   PutDimensions(data);

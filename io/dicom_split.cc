@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "app/base/error.h"
 #include "io/dicom_plan.h"
 
 namespace avocet::io::dicom {
@@ -118,10 +119,89 @@ void Split(Frames frames, int key, const std::string& label,
   }
 }
 
-// True when both hold the same bytes as pixel data.
+// Slices turned against each other by more than this are no volume, whatever their series says
+// (localisers in three planes); those turned by less are, with a fault that MakeGrid names.
+constexpr double kOtherPlane = 15 * M_PI / 180;
+
+bool SamePlane(const FrameInfo& a, const FrameInfo& b) {
+  double cosine = 1;
+  for (int axis = 0; axis < 2; ++axis) {
+    double dot = 0;
+    for (int i = 0; i < 3; ++i) dot += a.cosines[3 * axis + i] * b.cosines[3 * axis + i];
+    cosine = std::min(cosine, dot);
+  }
+  return cosine > std::cos(kOtherPlane);
+}
+
+const char* PlaneName(const FrameInfo& frame) {
+  const std::array<double, 3> normal = NormalOf(frame);
+  int axis = 0;
+  for (const int other : {1, 2}) {
+    if (std::abs(normal[other]) > std::abs(normal[axis])) axis = other;
+  }
+  return axis == 0 ? "sagittal" : axis == 1 ? "coronal" : "axial";
+}
+
+// What cannot lie in one volume: other frames of reference, other planes. Then what lies at one
+// place is split.
+void SplitBySpace(Frames slices, const std::string& label,
+                  std::vector<std::shared_ptr<const DicomPlan>>& out) {
+  std::map<std::string, Frames> spaces;
+  for (const FrameRef& slice : slices) spaces[slice.instance->frame_of_reference].push_back(slice);
+  // A file that names none goes with the others when there is but one.
+  if (spaces.size() == 2 && spaces.count("")) spaces = {{"", slices}};
+  int space_number = 0;
+  for (auto& [uid, space] : spaces) {
+    std::string space_label = label;
+    ++space_number;
+    if (spaces.size() > 1) {
+      space_label = Extend(label, "frame of reference " + std::to_string(space_number));
+    }
+    std::vector<Frames> planes;
+    for (const FrameRef& slice : space) {
+      const auto plane = std::find_if(planes.begin(), planes.end(), [&](const Frames& other) {
+        return SamePlane(other[0].info(), slice.info());
+      });
+      if (plane == planes.end()) {
+        planes.push_back({slice});
+      } else {
+        plane->push_back(slice);
+      }
+    }
+    std::map<std::string, int> used;
+    for (Frames& plane : planes) {
+      std::string name = PlaneName(plane[0].info());
+      if (const int n = ++used[name]; n > 1) name += " " + std::to_string(n);
+      Split(std::move(plane), 0, planes.size() > 1 ? Extend(space_label, name) : space_label, out);
+    }
+  }
+}
+
+// True when both show the same pixels in two transfer syntaxes: one image, exported twice.
+bool SameDecoded(const Instance& a, const Instance& b) {
+  if (a.format.rows != b.format.rows || a.format.columns != b.format.columns ||
+      !a.format.SameValues(b.format) || a.frame_count != b.frame_count) {
+    return false;
+  }
+  try {
+    const auto x = OpenStore(a.path, a.transfer_syntax), y = OpenStore(b.path, b.transfer_syntax);
+    std::vector<std::byte> p, q;
+    bool ignored = false;
+    for (int64_t frame = 0; frame < a.frame_count; ++frame) {
+      DecodeFrame(a, *x, static_cast<int>(frame), p, &ignored);
+      DecodeFrame(b, *y, static_cast<int>(frame), q, &ignored);
+      if (p != q) return false;
+    }
+  } catch (const IoError&) {
+    return false;  // what cannot be read is named when the series is
+  }
+  return true;
+}
+
+// True when both hold the same pixels.
 bool SamePixels(const Instance& a, const Instance& b) {
-  if (a.transfer_syntax != b.transfer_syntax || a.pixels.encapsulated != b.pixels.encapsulated ||
-      a.pixels.length != b.pixels.length ||
+  if (a.transfer_syntax != b.transfer_syntax) return SameDecoded(a, b);
+  if (a.pixels.encapsulated != b.pixels.encapsulated || a.pixels.length != b.pixels.length ||
       a.pixels.fragments.size() != b.pixels.fragments.size()) {
     return false;
   }
@@ -197,12 +277,41 @@ std::vector<std::shared_ptr<const DicomPlan>> PlanSeries(
     copies[0] += ", as are " + std::to_string(copy_count - 1) + " further files";
   }
   const size_t kinds = (slices.empty() ? 0 : 1) + (localizers.empty() ? 0 : 1) + pictures.size();
-  if (!slices.empty()) Split(std::move(slices), 0, "", plans);
-  if (!localizers.empty()) Split(std::move(localizers), 0, kinds > 1 ? "localiser" : "", plans);
+  if (!slices.empty()) SplitBySpace(std::move(slices), "", plans);
+  if (!localizers.empty()) {
+    SplitBySpace(std::move(localizers), kinds > 1 ? "localiser" : "", plans);
+  }
+  // A slice without its place may be one of the volume.
+  if (!plans.empty() && !pictures.empty()) {
+    auto first = std::make_shared<DicomPlan>(*plans[0]);
+    const Instance& picture = *pictures[0]->frames[0].instance;
+    first->notes.push_back(
+        "'" + picture.path.filename().string() + "'" +
+        (pictures.size() > 1
+             ? " and " + std::to_string(pictures.size() - 1) + " further images have"
+             : std::string(" has")) +
+        " the same series, but no complete position, orientation and pixel size; left out here");
+    plans[0] = std::move(first);
+  }
   for (size_t i = 0; i < pictures.size(); ++i) {
     if (kinds > 1) pictures[i]->split = "picture " + std::to_string(i + 1);
     MakeGrid(*pictures[i]);
     plans.push_back(pictures[i]);
+  }
+  // A file of the series that cannot be read may be a slice of the volume.
+  for (const auto& [problem, plan] : problems) {
+    if (plans.empty() || plan->frames[0].instance->pixels.kind == PixelLocation::Kind::kNone ||
+        plan->frames[0].instance->modality == "SEG") {
+      continue;
+    }
+    auto first = std::make_shared<DicomPlan>(*plans[0]);
+    first->notes.push_back(
+        "'" + plan->frames[0].instance->path.filename().string() + "'" +
+        (plan->frames.size() > 1
+             ? " and " + std::to_string(plan->frames.size() - 1) + " further files"
+             : std::string()) +
+        " of the same series cannot be read (" + problem + "): slices may be missing here");
+    plans[0] = std::move(first);
   }
   if (!copies.empty() && !plans.empty()) {
     auto first = std::make_shared<DicomPlan>(*plans[0]);

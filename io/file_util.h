@@ -40,6 +40,8 @@ std::string ReadTextFile(const std::filesystem::path& path, size_t max_bytes = s
 
 // Lower-case hex SHA-256 of a file (FIPS 180-4), read in blocks. Throws IoError.
 std::string Sha256OfFile(const std::filesystem::path& path);
+// The same of several files as if they were one, in this order.
+std::string Sha256OfFiles(const std::vector<std::filesystem::path>& paths);
 std::string Sha256OfBytes(std::string_view bytes);
 
 }  // namespace avocet::io

@@ -14,6 +14,7 @@
 #include "io/format_list.h"
 #include "io/header_text.h"
 #include "io/isolated.h"
+#include "io/memory_limit.h"
 #include "io/voxel_data.h"
 
 namespace avocet::io {
@@ -39,6 +40,9 @@ class Id {
 
 constexpr int kDeepest = 6;
 constexpr size_t kMostArrays = 1000;
+// What the library may take for finding the arrays; what it needs beside them.
+constexpr double kHeaderSeconds = 1;
+constexpr uint64_t kLibraryBytes = uint64_t{512} << 20;
 
 class Child {
  public:
@@ -213,14 +217,18 @@ void Child::Run(PipeWriter& out) {
     ByteSource source(path_);
     file_bytes_ = source.capacity();
     if (source.compressed()) {
-      constexpr uint64_t kLargest = uint64_t{2} << 30;
-      source.Append(image, kLargest);
-      if (image.size() == kLargest) Refuse("it is gzip and larger than 2 GB; unpack it first");
+      // Arrays of one value pack better than this; a bomb does too.
+      const uint64_t most = (uint64_t{32} << 20) + file_bytes_ / 16;
+      if (source.Append(image, most + 1) > most) {
+        Refuse("its gzip content is over " + std::to_string(most >> 20) +
+               " MB; unpack it with gunzip first");
+      }
       file_bytes_ = image.size();
       H5Pset_fapl_core(access, size_t{1} << 20, 0);
       H5Pset_file_image(access, image.data(), image.size());
     }
   }
+  LimitWork(kHeaderSeconds, kLibraryBytes + 2 * image.size());
   // An image in memory must have a name that no file has.
   const std::string open_name = image.empty() ? path_.string() : path_.string() + "#in-memory";
   const Id file(H5Fopen(open_name.c_str(), H5F_ACC_RDONLY, access), H5Fclose);
@@ -237,6 +245,9 @@ void Child::Run(PipeWriter& out) {
   if (!dataset.ok()) Refuse("its array '" + info.name.substr(0, 60) + "' is damaged");
   const Id type(H5Dget_type(dataset), H5Tclose);
   CheckStorage(dataset, bytes / SizeOf(info.type) * H5Tget_size(type));
+  CheckMemory(bytes, name_);
+  // 20 MB/s is slower than any machine unpacks; chunks come on top of the values.
+  LimitWork(kHeaderSeconds + static_cast<double>(bytes) / 20e6, kLibraryBytes + 3 * bytes);
   std::vector<std::byte> data(bytes);
   // h5py's booleans are an enumeration, which converts to no integer; its bytes are read as stored.
   const hid_t memory =

@@ -115,6 +115,7 @@ fs::path ResolveBeside(const fs::path& header, const std::string& name) {
   if (inside.first != real_folder.end()) {
     refuse("a link that leads out of the header's folder and is not followed");
   }
+  if (fs::equivalent(real_file, header, error)) refuse("the header itself");
   return folder / relative;
 }
 

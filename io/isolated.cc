@@ -6,15 +6,27 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <new>
 
 #include "app/base/error.h"
+
+// Sanitizers map more than any limit.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define AVOCET_SHADOW_MEMORY
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define AVOCET_SHADOW_MEMORY
+#endif
+#endif
 
 namespace avocet::io {
 
@@ -69,7 +81,9 @@ constexpr int kPatienceMs = 60000;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   const struct rlimit no_core = {0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
-  for (const int number : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}) signal(number, SIG_DFL);
+  for (const int number : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGPROF}) {
+    signal(number, SIG_DFL);
+  }
   PipeWriter writer(fd);
   try {
     writer.Text("");
@@ -85,6 +99,27 @@ constexpr int kPatienceMs = 60000;
 }
 
 }  // namespace
+
+void LimitWork(double seconds, uint64_t bytes) {
+  struct itimerval timer = {};
+  timer.it_value.tv_sec = static_cast<time_t>(seconds);
+  timer.it_value.tv_usec = 1;               // 0 and 0 would be no timer
+  setitimer(ITIMER_PROF, &timer, nullptr);  // SIGPROF ends the process
+#ifndef AVOCET_SHADOW_MEMORY
+  unsigned long long pages = 0;
+  if (FILE* file = std::fopen("/proc/self/statm", "r")) {
+    if (std::fscanf(file, "%llu", &pages) != 1) pages = 0;
+    std::fclose(file);
+  }
+  struct rlimit memory = {};
+  if (pages == 0 || getrlimit(RLIMIT_AS, &memory) != 0) return;
+  const uint64_t most = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + bytes;
+  memory.rlim_cur = std::min<rlim_t>(most, memory.rlim_max);
+  setrlimit(RLIMIT_AS, &memory);
+#else
+  (void)bytes;
+#endif
+}
 
 AnswerReader RunIsolated(const std::string& name, const std::function<void(PipeWriter&)>& work) {
   int ends[2];
@@ -141,7 +176,12 @@ AnswerReader RunIsolated(const std::string& name, const std::function<void(PipeW
     reader.Text();
     throw IoError(reader.Text());
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 4) throw std::bad_alloc();
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 4) {
+    throw IoError("cannot read '" + name +
+                  "': it asks for more memory than there is or than its length can need; it is "
+                  "damaged, or other programs should be closed");
+  }
+  late = late || (WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF);
   throw IoError("cannot read '" + name + "': " +
                 (late ? "reading it takes longer than it should" : "the library crashes on it") +
                 "; the file is damaged");

@@ -37,9 +37,13 @@ class AnswerReader {
   std::string name_;
 };
 
+// For `work` of RunIsolated: from now on it may compute for `seconds` and take `bytes` more of
+// memory. A damaged file can send a library round in circles, or have it ask for anything.
+void LimitWork(double seconds, uint64_t bytes);
+
 // Runs `work` in a child process and returns what it wrote: a library that does not survive damaged
 // files (HDF5 1.10) cannot take the study down with it. An avocet::IoError of `work` is thrown
-// here; a crash, or a minute without a byte, is an IoError naming `name`.
+// here; a crash, a limit passed, or a minute without a byte, is an IoError naming `name`.
 AnswerReader RunIsolated(const std::string& name, const std::function<void(PipeWriter&)>& work);
 
 }  // namespace avocet::io

@@ -360,6 +360,7 @@ std::string MakeHeader(const Volume& volume, const std::string& data_file, size_
       std::find_if(std::begin(kElementTypes), std::end(kElementTypes),
                    [&](const ElementType& candidate) { return candidate.type == volume.type; });
   std::string text = "ObjectType = Image\nNDims = " + std::to_string(n) + "\n";
+  if (!volume.description.empty()) text += "Comment = " + volume.description + "\n";
   text += "BinaryData = True\nBinaryDataByteOrderMSB = False\n";
   text += "CompressedData = True\nCompressedDataSize = " + std::to_string(packed_size) + "\n";
   text += "TransformMatrix =" + matrix + "\n";

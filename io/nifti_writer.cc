@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "app/base/error.h"
+#include "io/deflate.h"
 #include "io/file_util.h"
 #include "io/nifti.h"
 
@@ -18,7 +19,9 @@ namespace {
 
 using Version = NiftiSource::Version;
 
-// Level 4 packs images to within a few percent of level 6 in half the time.
+// Volumes up to here are packed in one go, which takes their size three times in memory; larger
+// ones piece by piece by zlib, whose level 4 packs to within a few percent of 6 in half the time.
+constexpr size_t kLargestAtOnce = size_t{1} << 30;
 constexpr int kGzipLevel = 4;
 
 int DatatypeOf(const Volume& volume) {
@@ -136,6 +139,11 @@ Plan MakePlan(const Volume& volume, int datatype) {
     h.scl_slope = volume.scaling.slope;
     h.scl_inter = volume.scaling.inter;
   }
+  if (!volume.description.empty()) {
+    std::memset(h.descrip, 0, sizeof h.descrip);
+    std::memcpy(h.descrip, volume.description.data(),
+                std::min(volume.description.size(), sizeof h.descrip - 1));
+  }
   h.datatype = static_cast<int16_t>(datatype);
   h.bitpix = static_cast<int16_t>(8 * SizeOf(volume.type) * volume.components);
   if (carried) plan.version = source->version();
@@ -211,7 +219,12 @@ class GzipWriter {
 };
 
 void WriteParts(AtomicFile& file, bool gzip, std::string_view head, const void* data, size_t size) {
-  if (gzip) {
+  if (gzip && size <= kLargestAtOnce) {
+    std::string all;
+    all.reserve(head.size() + size);
+    all.append(head).append(static_cast<const char*>(data), size);
+    file.Write(DeflateBytes(all.data(), all.size(), Deflate::kGzip));
+  } else if (gzip) {
     GzipWriter writer(file);
     writer.Write(head.data(), head.size(), false);
     writer.Write(data, size, true);

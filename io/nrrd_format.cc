@@ -408,6 +408,7 @@ std::string MakeHeader(const Volume& volume, const std::string& data_file, size_
     kinds += " list";
   }
   std::string text = "NRRD0004\n";
+  if (!volume.description.empty()) text += "content: " + volume.description + "\n";
   text += std::string("type: ") + TypeName(volume.type) + "\n";
   text += "dimension: " + std::to_string(3 + colour + frames) + "\n";
   text += "space: left-posterior-superior\n";

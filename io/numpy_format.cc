@@ -10,6 +10,7 @@
 #include "app/base/error.h"
 #include "io/array_volume.h"
 #include "io/byte_source.h"
+#include "io/deflate.h"
 #include "io/format_list.h"
 #include "io/header_text.h"
 #include "io/voxel_data.h"
@@ -219,19 +220,33 @@ class Zip {
     Stream& stream = unpacker ? *unpacker : stored;
     std::vector<std::byte> data;
     const uint64_t wanted = std::min(limit, entry.size);
+    if (unpacker && wanted == entry.size && WorthInflatingAtOnce(entry.packed, wanted)) {
+      data.resize(wanted);
+      const Inflated all = InflateAtOnce(bytes_.data() + start, entry.packed, Deflate::kRaw,
+                                         data.data(), data.size());
+      if (all.ok && all.produced == wanted) {
+        CheckSum(entry, data);
+        return data;
+      }
+      data.clear();
+    }
     const uint64_t got = AppendFrom(stream, data, wanted, name_);
     if (got < wanted) Refuse("one of its arrays is cut off; copy or download it again");
     if (wanted == entry.size) {
-      uLong crc = crc32_z(0, nullptr, 0);
-      crc = crc32_z(crc, reinterpret_cast<const Bytef*>(data.data()), data.size());
-      if (crc != entry.crc || SkipIn(stream, 1) > 0) {
-        Refuse("the checksum of one of its arrays is wrong; copy or download it again");
-      }
+      if (SkipIn(stream, 1) > 0) Refuse("one of its arrays is longer than it says; it is damaged");
+      CheckSum(entry, data);
     }
     return data;
   }
 
  private:
+  void CheckSum(const ZipEntry& entry, const std::vector<std::byte>& data) const {
+    uLong crc = crc32_z(0, nullptr, 0);
+    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(data.data()), data.size());
+    if (crc != entry.crc) {
+      Refuse("the checksum of one of its arrays is wrong; copy or download it again");
+    }
+  }
   [[noreturn]] void Refuse(const std::string& why) const {
     throw IoError("cannot read '" + name_ + "': " + why);
   }
@@ -331,11 +346,13 @@ class Npz final : public Format {
     const std::string name = where.file.string();
     std::vector<std::byte> bytes;
     ByteSource source(where.file);
-    constexpr uint64_t kLargest = uint64_t{8} << 30;
-    if (!source.compressed() && source.capacity() > kLargest) {
-      throw IoError("cannot read '" + name + "': it is larger than 8 GB");
+    // An archive in gzip is packed twice and shrinks no further.
+    const uint64_t most =
+        source.compressed() ? (uint64_t{32} << 20) + source.capacity() / 16 : uint64_t{8} << 30;
+    if (source.Append(bytes, most + 1) > most) {
+      throw IoError("cannot read '" + name + "': it is larger than " + std::to_string(most >> 20) +
+                    " MB" + (source.compressed() ? "; unpack it with gunzip first" : ""));
     }
-    source.Append(bytes, kLargest);
     const Zip zip(bytes, name);
     std::vector<ArrayInfo> arrays;
     std::vector<NpyHeader> headers;

@@ -85,7 +85,16 @@ std::vector<std::byte> ReadPictureFile(const std::filesystem::path& path) {
   constexpr uint64_t kLargest = uint64_t{1} << 30;
   ByteSource source(path);
   std::vector<std::byte> bytes;
-  if (source.compressed() || source.capacity() <= kLargest) source.Append(bytes, kLargest + 1);
+  if (source.compressed()) {
+    // A picture in gzip is an odd thing and packed already, as a rule.
+    const uint64_t most = std::min((uint64_t{32} << 20) + source.capacity() / 16, kLargest);
+    if (source.Append(bytes, most + 1) > most) {
+      throw IoError("cannot read '" + path.string() + "': its gzip content is over " +
+                    std::to_string(most >> 20) + " MB; unpack it first");
+    }
+  } else if (source.capacity() <= kLargest) {
+    source.Append(bytes, kLargest + 1);
+  }
   if (bytes.empty() || bytes.size() > kLargest) {
     throw IoError("cannot read '" + path.string() +
                   "': it is larger than the 1 GB that a picture "

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "io/dicom_source_series.h"
 #include "io/volume.h"
 
 namespace avocet::io {
@@ -53,6 +54,11 @@ struct RtMask {
 // left out and noted.
 RtMask RasterizeRois(const RtStruct& structures, const Geometry& grid);
 
+// The same on the slices of an image series. Where they are unevenly spaced or tilted the contours
+// are filled on the slices as they lie, and the volumes (on the series' regular grid) have the
+// nearest slice's labels.
+RtMask RasterizeRois(const RtStruct& structures, const SourceSeries& source);
+
 // Closed contours around each label of `labels` in planes across voxel axis `axis` (0, 1, 2): the
 // outlines of the voxels, collinear points merged, so that enclosed area is exactly that of the
 // voxels. Holes are joined to their outline by a channel of no width (keyhole). Regions that
@@ -65,11 +71,15 @@ struct RtWriteOptions {
   std::string label = "AVOCET";
   std::string series_description = "Structure set";
   std::string algorithm_type = "AUTOMATIC";  // or SEMIAUTOMATIC, MANUAL
+  // Name, ID, birth date and examination numbers of the source's patient. A PACS wants them to file
+  // the object beside its images; without them only UIDs tie it to these.
+  bool keep_patient = false;
   int series_number = 301;
 };
 
 struct RtWriteResult {
   std::string sop_instance_uid;
+  bool patient_left_out = false;  // the source names a patient, and this object does not
   int rois = 0;
   int contours = 0;
   std::vector<std::string> notes;
@@ -78,7 +88,7 @@ struct RtWriteResult {
 // Writes the labels as a structure set on the slices of the source series (one contour plane an
 // image, each contour naming its image). The mask is brought to those slices first, as in
 // WriteDicomSeg. Throws IoError.
-RtWriteResult WriteRtStruct(const Volume& labels, const std::vector<std::filesystem::path>& source,
+RtWriteResult WriteRtStruct(const Volume& labels, const SourceSeries& source,
                             const std::filesystem::path& path, const RtWriteOptions& options);
 
 }  // namespace avocet::io

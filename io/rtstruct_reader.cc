@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 #include <set>
+#include <utility>
 
 #include "app/base/error.h"
 #include "io/contours.h"
@@ -16,6 +18,8 @@ using dcm::Item;
 namespace {
 
 constexpr int64_t kMaxVoxels = int64_t{1} << 31;
+// Each overlap is looked for in all layers before.
+constexpr size_t kMaxLayers = 256;
 
 [[noreturn]] void Fail(const fs::path& path, const std::string& what) {
   throw IoError(path.string() + " " + what);
@@ -49,15 +53,14 @@ std::vector<std::array<double, 3>> ParsePoints(const std::string& text, const fs
 }
 
 void ReadContours(DcmItem& data, RtStruct& result, const fs::path& path) {
-  const unsigned long count = dcm::ItemCount(data, DCM_ROIContourSequence);
-  for (unsigned long i = 0; i < count; ++i) {
-    DcmItem* item = Item(data, DCM_ROIContourSequence, i);
-    if (!item) continue;
+  std::map<long, RtRoi*> roi_of_number;
+  for (RtRoi& roi : result.rois) roi_of_number[roi.number] = &roi;
+  for (DcmItem* item : dcm::Items(data, DCM_ROIContourSequence)) {
     const long number = dcm::Integer(*item, DCM_ReferencedROINumber, -1);
-    const auto roi = std::find_if(result.rois.begin(), result.rois.end(),
-                                  [&](const RtRoi& r) { return r.number == number; });
-    if (roi == result.rois.end())
+    const auto found = roi_of_number.find(number);
+    if (found == roi_of_number.end())
       Fail(path, "has contours of ROI " + std::to_string(number) + ", which it does not describe");
+    RtRoi* const roi = found->second;
     double colour[3];
     if (dcm::Numbers(*item, DCM_ROIDisplayColor, 3, colour)) {
       roi->has_rgb = true;
@@ -104,10 +107,13 @@ struct RoiLoops {
   int outside = 0;
 };
 
+// Where a point lies in voxels.
+using IndexMap = std::function<std::array<double, 3>(const std::array<double, 3>&)>;
+
 class Rasterizer {
  public:
-  Rasterizer(const RtStruct& structures, const Geometry& grid)
-      : structures_(structures), grid_(grid) {}
+  Rasterizer(const RtStruct& structures, const Geometry& grid, IndexMap index_of)
+      : structures_(structures), grid_(grid), index_of_(std::move(index_of)) {}
   RtMask Run();
 
  private:
@@ -119,6 +125,7 @@ class Rasterizer {
 
   const RtStruct& structures_;
   const Geometry& grid_;
+  IndexMap index_of_;
   int axis_ = 2;    // across the contours' planes
   int across_ = 0;  // column index of a plane
   int down_ = 1;    // row index
@@ -133,7 +140,7 @@ void Rasterizer::FindAxis() {
       std::array<double, 3> low{1e300, 1e300, 1e300};
       std::array<double, 3> high{-1e300, -1e300, -1e300};
       for (const auto& point : contour.points) {
-        const auto index = grid_.IndexFromPhysical(point);
+        const auto index = index_of_(point);
         for (int a = 0; a < 3; ++a) {
           low[a] = std::min(low[a], index[a]);
           high[a] = std::max(high[a], index[a]);
@@ -163,7 +170,7 @@ RoiLoops Rasterizer::LoopsOf(const RtRoi& roi) {
     }
     Loop loop;
     for (const auto& point : contour.points) {
-      const auto index = grid_.IndexFromPhysical(point);
+      const auto index = index_of_(point);
       loop.depth += index[axis_] / static_cast<double>(contour.points.size());
       loop.polygon.push_back({index[across_], index[down_]});
     }
@@ -240,8 +247,9 @@ RtMask Rasterizer::Run() {
     size_t layer = 0;
     for (;; ++layer) {
       if (layer == layers.size()) {
-        if (grid_.VoxelCount() * static_cast<int64_t>(layers.size() + 1) > kMaxVoxels)
-          throw IoError("the structure set has more overlapping ROIs than fit into memory");
+        if (layers.size() == kMaxLayers ||
+            grid_.VoxelCount() * static_cast<int64_t>(layers.size() + 1) > kMaxVoxels)
+          throw IoError("the structure set has more overlapping ROIs than can be read");
         layers.emplace_back(static_cast<size_t>(grid_.VoxelCount()));
       }
       bool meets = false;
@@ -293,11 +301,8 @@ RtStruct ReadRtStruct(const fs::path& path) {
       if (DcmItem* series = Item(*study, DCM_RTReferencedSeriesSequence))
         result.referenced_series_uid = dcm::Text(*series, DCM_SeriesInstanceUID);
   }
-  const unsigned long count = dcm::ItemCount(data, DCM_StructureSetROISequence);
   std::set<int> numbers;
-  for (unsigned long i = 0; i < count; ++i) {
-    DcmItem* item = Item(data, DCM_StructureSetROISequence, i);
-    if (!item) continue;
+  for (DcmItem* item : dcm::Items(data, DCM_StructureSetROISequence)) {
     RtRoi roi;
     roi.number = static_cast<int>(dcm::Integer(*item, DCM_ROINumber, -1));
     roi.name = dcm::Text(*item, DCM_ROIName);
@@ -310,18 +315,51 @@ RtStruct ReadRtStruct(const fs::path& path) {
   return result;
 }
 
-bool IsRtStruct(const fs::path& path) {
-  if (!dcm::LooksLikeDicom(path)) return false;
-  DcmFileFormat file;
-  if (file.loadFile(path.c_str(), EXS_Unknown, EGL_noChange, DCM_MaxReadLength, ERM_metaOnly).bad())
-    return false;
-  return dcm::Text(*file.getMetaInfo(), DCM_MediaStorageSOPClassUID) == UID_RTStructureSetStorage;
-}
+bool IsRtStruct(const fs::path& path) { return SopClassOf(path) == UID_RTStructureSetStorage; }
 
 RtMask RasterizeRois(const RtStruct& structures, const Geometry& grid) {
   if (grid.VoxelCount() <= 0 || grid.VoxelCount() > kMaxVoxels)
     throw IoError("the image that the contours are to be filled on is empty or too large");
-  return Rasterizer(structures, grid).Run();
+  return Rasterizer(structures, grid, [&](const auto& x) { return grid.IndexFromPhysical(x); })
+      .Run();
+}
+
+RtMask RasterizeRois(const RtStruct& structures, const SourceSeries& source) {
+  if (source.regular) return RasterizeRois(structures, source.geometry);
+  // Voxels of the stack of slices as they lie: between two slices depth and shift are interpolated.
+  Geometry stack;
+  stack.size = {source.columns, source.rows, static_cast<int64_t>(source.slices.size())};
+  if (stack.VoxelCount() > kMaxVoxels)
+    throw IoError("the image that the contours are to be filled on is too large");
+  std::vector<double> depths;
+  for (const SourceSlice& slice : source.slices)
+    depths.push_back(dcm::Dot(slice.position, source.normal));
+  const IndexMap index_of = [&](const std::array<double, 3>& x) {
+    const double depth = dcm::Dot(x, source.normal);
+    const auto above = std::upper_bound(depths.begin() + 1, depths.end() - 1, depth);
+    const size_t k = static_cast<size_t>(above - depths.begin()) - 1;
+    const double t = (depth - depths[k]) / (depths[k + 1] - depths[k]);
+    std::array<double, 3> off{};
+    for (int a = 0; a < 3; ++a)
+      off[a] = x[a] - (1 - t) * source.slices[k].position[a] - t * source.slices[k + 1].position[a];
+    return std::array<double, 3>{dcm::Dot(off, source.row_direction) / source.spacing[1],
+                                 dcm::Dot(off, source.column_direction) / source.spacing[0],
+                                 static_cast<double>(k) + t};
+  };
+  RtMask result = Rasterizer(structures, stack, index_of).Run();
+  const size_t plane = static_cast<size_t>(source.rows) * source.columns;
+  for (Volume& volume : result.volumes) {
+    const std::vector<uint16_t> labels = volume.ToLabels("the mask");
+    std::vector<std::vector<uint16_t>> planes;
+    for (size_t k = 0; k < source.slices.size(); ++k)
+      planes.emplace_back(labels.begin() + static_cast<ptrdiff_t>(k * plane),
+                          labels.begin() + static_cast<ptrdiff_t>((k + 1) * plane));
+    volume = VolumeOfPlanes(planes, source, volume.type);
+  }
+  result.notes.push_back(
+      "the slices are unevenly spaced or tilted: each voxel of the regular grid has the label of "
+      "the nearest slice");
+  return result;
 }
 
 }  // namespace avocet::io

@@ -72,10 +72,10 @@ void PutReference(DcmItem& item, const SourceSlice& slice) {
 }
 
 void PutHeader(DcmDataset& data, DcmItem& from, const SourceSeries& source,
-               const RtWriteOptions& options, const RtWriteResult& result,
+               const RtWriteOptions& options, RtWriteResult& result,
                const std::string& frame_of_reference) {
   const dcm::Now now = dcm::CurrentTime();
-  dcm::CopyPatientAndStudy(from, data);
+  result.patient_left_out = dcm::CopyPatientAndStudy(from, data, options.keep_patient);
   if (source.study_uid.empty()) Put(data, DCM_StudyInstanceUID, dcm::NewUid());
   std::vector<std::string> texts{options.series_description, options.label};
   for (const auto& entry : options.names) texts.push_back(entry.second);
@@ -152,13 +152,12 @@ RtStruct ContoursOfLabels(const Volume& labels, int axis, const std::map<int, st
   return result;
 }
 
-RtWriteResult WriteRtStruct(const Volume& labels, const std::vector<fs::path>& source_files,
-                            const fs::path& path, const RtWriteOptions& options) {
+RtWriteResult WriteRtStruct(const Volume& labels, const SourceSeries& source, const fs::path& path,
+                            const RtWriteOptions& options) {
   RtWriteResult result;
   const std::vector<uint16_t> values = labels.ToLabels("the mask");
   const std::set<int> present = LabelsIn(values);
   if (present.empty()) throw IoError("the mask holds no label: there is nothing to outline");
-  const SourceSeries source = ReadSourceSeries(source_files);
   std::vector<std::vector<uint16_t>> planes;
   result.notes = SampleSource(labels.geometry, values, source, planes);
   if (!source.CanBeReferenced())

@@ -104,20 +104,30 @@ std::string Sha256OfBytes(std::string_view bytes) {
   return hash.Finish();
 }
 
-std::string Sha256OfFile(const std::filesystem::path& path) {
+namespace {
+
+void AddFile(const std::filesystem::path& path, Sha256& hash) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {
     throw IoError("cannot read '" + path.string() + "': it is a folder, not a file");
   }
   std::ifstream in(path, std::ios::binary);
   if (!in) throw IoError("cannot open '" + path.string() + "': " + std::strerror(errno));
-  Sha256 hash;
   std::vector<char> block(size_t{1} << 18);
   while (in) {
     in.read(block.data(), static_cast<std::streamsize>(block.size()));
     hash.Update(reinterpret_cast<const uint8_t*>(block.data()), static_cast<size_t>(in.gcount()));
   }
   if (in.bad()) throw IoError("cannot read '" + path.string() + "' to its end");
+}
+
+}  // namespace
+
+std::string Sha256OfFile(const std::filesystem::path& path) { return Sha256OfFiles({path}); }
+
+std::string Sha256OfFiles(const std::vector<std::filesystem::path>& paths) {
+  Sha256 hash;
+  for (const auto& path : paths) AddFile(path, hash);
   return hash.Finish();
 }
 

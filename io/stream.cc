@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "app/base/error.h"
+#include "io/memory_limit.h"
 
 namespace avocet::io {
 
@@ -207,6 +208,7 @@ std::unique_ptr<Stream> Unpack(Stream& packed, Packing packing, const std::strin
 
 uint64_t AppendFrom(Stream& stream, std::vector<std::byte>& bytes, uint64_t size,
                     const std::string& name) {
+  CheckMemory(std::min(size, stream.Capacity()), name);
   const size_t start = bytes.size();
   uint64_t done = 0;
   uint64_t grown = std::min<uint64_t>(size, uint64_t{1} << 20);

@@ -141,12 +141,14 @@ void Smooth(Surface& surface, int rounds) {
 }
 
 // Moves all vertices along their normals by the same distance, a few times, until the volume fits.
-void FitVolume(Surface& surface, double volume) {
-  for (int round = 0; round < 4; ++round) {
+// No step is longer than `longest`: smoothing makes a part of one voxel tiny, and the first guess
+// from its tiny area would shoot far beyond.
+void FitVolume(Surface& surface, double volume, double longest) {
+  for (int round = 0; round < 24; ++round) {
     const double missing = volume - surface.Volume();
     const double area = surface.Area();
     if (!(area > 0) || std::abs(missing) < 1e-5 * volume) return;
-    const double distance = missing / area;
+    const double distance = std::clamp(missing / area, -longest, longest);
     std::vector<Vec3> normals(surface.vertices.size());
     for (const auto& t : surface.triangles) {
       const Vec3 normal =
@@ -203,8 +205,10 @@ Surface SurfaceOfLabel(const io::Volume& labels, int label, const SurfaceOptions
   if (handedness < 0)
     for (auto& t : surface.triangles) std::swap(t[1], t[2]);
   if (options.keep_volume)
-    FitVolume(surface, static_cast<double>(count) * g.spacing[0] * g.spacing[1] * g.spacing[2] *
-                           std::abs(handedness));
+    FitVolume(surface,
+              static_cast<double>(count) * g.spacing[0] * g.spacing[1] * g.spacing[2] *
+                  std::abs(handedness),
+              0.25 * std::min({g.spacing[0], g.spacing[1], g.spacing[2]}));
   return surface;
 }
 

@@ -82,6 +82,9 @@ struct Volume {
   std::vector<std::byte> data;  // frames * voxels * components * SizeOf(type), host byte order
   std::shared_ptr<const SourceHeader> source;  // may be null
   std::string modality;                        // "" when unknown; "CT", "MR", ...
+  // What a derived volume is ("synthetic, ..."); ASCII, written where a format has a place for it
+  // (NIfTI descrip, 79 characters; NRRD content; MetaImage Comment). Readers leave it empty.
+  std::string description;
   std::vector<std::string>
       notes;  // what was odd about the file, one sentence each, no patient data
 

@@ -10,6 +10,7 @@
 #include "io/byte_source.h"
 #include "io/dicom.h"
 #include "io/format.h"
+#include "io/format_list.h"
 #include "io/nifti.h"
 
 namespace avocet::io {
@@ -68,6 +69,12 @@ Volume ReadVolume(const fs::path& path) {
     throw IoError("cannot read '" + name + "': it is " + foreign->what +
                   ", which this version does not read; " + foreign->advice);
   }
+  if (FormatByName(path) == &DicomFormat()) {
+    throw IoError(
+        "cannot read '" + name +
+        "': its name says DICOM, but it begins neither with 'DICM' at byte 128 nor with a "
+        "data set; export it again from where it came");
+  }
   const std::string found =
       LooksLikeText(head) ? "it holds text, not an image" : "it is not an image of a known format";
   throw IoError("cannot read '" + name + "': " + found +
@@ -78,9 +85,16 @@ Volume ReadVolume(const fs::path& path, const ReadOptions& options) {
   if (IsDicom(path)) {
     SilentProgress silent;
     Progress& progress = options.progress ? *options.progress : silent;
-    const DicomTree tree = ScanDicom(path, progress);
+    PartOf scanning(progress, 0, 0.4), reading(progress, 0.4, 1);
+    const DicomTree tree = ScanDicom(path, scanning);
     const DicomSeries& series = ChooseSeries(tree, options.series, path.string());
-    return ReadDicomSeries(series, {options.regularise}, progress);
+    Volume volume = ReadDicomSeries(series, {options.regularise}, reading);
+    if (!tree.skipped.empty()) {
+      volume.notes.push_back(std::to_string(tree.skipped.size()) +
+                             " DICOM files beside it could not be read, and slices may be "
+                             "missing; 'avocet info' names them");
+    }
+    return volume;
   }
   if (!options.AreDefault()) {
     throw IoError("'" + path.string() + "' is not DICOM: --series and --regularise do not apply");

@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "app/base/error.h"
+#include "io/deflate.h"
 
 namespace avocet::io {
 namespace {
@@ -19,6 +20,8 @@ namespace {
 constexpr size_t kTrailingMargin = size_t{64} << 10;
 // The longest beginning that "byte skip: -1" may leave out of a packed file.
 constexpr uint64_t kLongestSkip = uint64_t{64} << 20;
+// Fewer bytes are unpacked as fast piece by piece.
+constexpr uint64_t kWorthwhile = uint64_t{64} << 10;
 
 // Calls f with a value of the C++ type of `type`.
 template <typename F>
@@ -208,10 +211,30 @@ void ReadPart(FileStream& file, const VoxelFiles& where, uint64_t bytes, bool to
       throw IoError("cannot read '" + name + "': it has fewer lines than its header skips");
     }
   }
-  std::unique_ptr<Stream> unpacker;
+  std::vector<std::byte> packed;
+  std::optional<MemoryStream> rest;
   Stream* stream = &file;
+  if (where.packing == Packing::kDeflate && where.byte_skip == 0 && !file.compressed() &&
+      bytes >= kWorthwhile && WorthInflatingAtOnce(file.Capacity(), bytes)) {
+    AppendFrom(file, packed, file.Capacity(), name);
+    const size_t start = data.size();
+    data.resize(start + bytes);
+    const bool gzip = !packed.empty() && packed[0] == std::byte{0x1f};
+    const Inflated all =
+        InflateAtOnce(packed.data(), packed.size(), gzip ? Deflate::kGzip : Deflate::kZlib,
+                      data.data() + start, bytes);
+    const bool whole = all.ok && all.produced == bytes;
+    // Another gzip member may follow; otherwise that was all.
+    if (whole && (!gzip || all.used == packed.size() || packed[all.used] != std::byte{0x1f})) {
+      return;
+    }
+    data.resize(start);
+    rest.emplace(packed.data(), packed.size());
+    stream = &*rest;
+  }
+  std::unique_ptr<Stream> unpacker;
   if (where.packing != Packing::kNone) {
-    unpacker = Unpack(file, where.packing, name);
+    unpacker = Unpack(*stream, where.packing, name);
     stream = unpacker.get();
   }
   const bool claimed = unpacker || file.compressed();

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/voxel_writer.h"
 
-#include <zlib.h>
-
-#include <algorithm>
-#include <new>
-#include <vector>
-
 #include "app/base/error.h"
 #include "io/file_util.h"
 #include "io/header_text.h"
@@ -14,36 +8,6 @@
 
 namespace avocet::io {
 namespace fs = std::filesystem;
-
-std::string DeflateBytes(const void* bytes, size_t size, Deflate wrapper) {
-  constexpr int kLevel = 4;
-  z_stream stream = {};
-  const int bits = wrapper == Deflate::kGzip ? 16 + MAX_WBITS : MAX_WBITS;
-  if (deflateInit2(&stream, kLevel, Z_DEFLATED, bits, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
-    throw std::bad_alloc();
-  }
-  struct Closer {
-    z_stream* stream;
-    ~Closer() { deflateEnd(stream); }
-  } closer{&stream};
-  std::string packed;
-  std::vector<unsigned char> block(size_t{1} << 18);
-  auto* next = static_cast<unsigned char*>(const_cast<void*>(bytes));
-  do {
-    const size_t part = std::min(size, size_t{1} << 30);
-    stream.next_in = next;
-    stream.avail_in = static_cast<uInt>(part);
-    next += part;
-    size -= part;
-    do {
-      stream.next_out = block.data();
-      stream.avail_out = static_cast<uInt>(block.size());
-      deflate(&stream, size == 0 ? Z_FINISH : Z_NO_FLUSH);
-      packed.append(reinterpret_cast<char*>(block.data()), block.size() - stream.avail_out);
-    } while (stream.avail_out == 0);
-  } while (size > 0);
-  return packed;
-}
 
 void WriteWithTextHeader(const Volume& volume, const fs::path& path, const TextHeaderLayout& layout,
                          const TextHeaderMaker& make_header) {

@@ -5,14 +5,10 @@
 #include <functional>
 #include <string>
 
+#include "io/deflate.h"
 #include "io/volume.h"
 
 namespace avocet::io {
-
-enum class Deflate { kGzip, kZlib };  // RFC 1952 and 1950
-
-// The bytes deflated; without time and name, so that equal volumes give equal files.
-std::string DeflateBytes(const void* bytes, size_t size, Deflate wrapper);
 
 // A format whose header is text, before the voxels or in a file of its own.
 struct TextHeaderLayout {

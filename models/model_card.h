@@ -41,7 +41,7 @@ struct Preprocessing {
 struct ModelCard {
   int format = 1;
   std::string architecture;       // "rwkv-unet", "fs-rwkv"
-  std::string variant;            // "T", "S", "B"
+  std::string variant;            // "T", "S", "B"; FS-RWKV: "dim48-4.6.6.8-r4"
   std::string task;               // "segmentation", "translation"
   std::string name;               // for people
   std::vector<LabelInfo> labels;  // class c of the network is labels[c]; labels[0] is background

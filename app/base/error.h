@@ -19,14 +19,22 @@ enum class ExitCode : int {
 };
 
 // Base of all errors that a user can cause or mend. The message is one sentence that names the file
-// or option, the offending value, and what to do.
+// or option, the offending value, and what to do. Control characters in it become '?': messages
+// quote names and values of damaged files, which must not steer a terminal or forge a line of a log.
 class Error : public std::runtime_error {
  public:
   Error(const std::string& message, ExitCode exit_code)
-      : std::runtime_error(message), exit_code_(exit_code) {}
+      : std::runtime_error(Printable(message)), exit_code_(exit_code) {}
   ExitCode exit_code() const { return exit_code_; }
 
  private:
+  static std::string Printable(std::string message) {
+    for (char& c : message) {
+      if (static_cast<unsigned char>(c) < 32 || c == 127) c = '?';
+    }
+    return message;
+  }
+
   ExitCode exit_code_;
 };
 

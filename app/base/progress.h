@@ -30,6 +30,20 @@ class SilentProgress final : public Progress {
   void Warn(std::string_view) override {}
 };
 
+// A job within a job: its progress from 0 to 1 is that of the whole from `begin` to `end`.
+class PartOf final : public Progress {
+ public:
+  PartOf(Progress& whole, double begin, double end) : whole_(whole), begin_(begin), end_(end) {}
+  bool Update(double fraction, std::string_view text) override {
+    return whole_.Update(fraction < 0 ? begin_ : begin_ + (end_ - begin_) * fraction, text);
+  }
+  void Warn(std::string_view sentence) override { whole_.Warn(sentence); }
+
+ private:
+  Progress& whole_;
+  double begin_, end_;
+};
+
 // Update, and throw Cancelled when it returns false.
 inline void UpdateOrThrow(Progress& progress, double fraction, std::string_view text) {
   if (!progress.Update(fraction, text)) throw Cancelled();

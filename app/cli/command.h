@@ -21,10 +21,13 @@ void AddConvert(CLI::App& app, Action& action);
 void AddModel(CLI::App& app, Action& action);
 void AddForward(CLI::App& app, Action& action);
 void AddSegment(CLI::App& app, Action& action);
+void AddTranslate(CLI::App& app, Action& action);
+void AddDegrade(CLI::App& app, Action& action);
 void AddEvaluate(CLI::App& app, Action& action);
 void AddTrain(CLI::App& app, Action& action);
 void AddExport(CLI::App& app, Action& action);
 void AddAnonymize(CLI::App& app, Action& action);
+void AddGui(CLI::App& app, Action& action);
 void AddDemo(CLI::App& app, Action& action);
 void AddDoctor(CLI::App& app, Action& action);
 

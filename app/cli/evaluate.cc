@@ -29,14 +29,15 @@ void AddEvaluate(CLI::App& app, Action& action) {
       ->add_option("reference", options->reference,
                    "Reference file, or a folder whose files have the same names")
       ->required();
-  command->add_option("--task", options->task, "segmentation or image-quality")
+  command->add_option("--task", options->task, "segmentation, or translation (image against image)")
       ->capture_default_str();
   std::string known;
   for (const std::string& name : metrics::ProtocolNames())
     known += (known.empty() ? "" : ", ") + name;
   command
       ->add_option("--protocol", options->protocols,
-                   "Definitions to follow, several with commas: " + known)
+                   "Definitions to follow, several with commas: " + known +
+                       "; for translations default, fs-rwkv (as published), scikit-image, monai")
       ->delimiter(',')
       ->capture_default_str();
   command
@@ -55,10 +56,36 @@ void AddEvaluate(CLI::App& app, Action& action) {
       ->add_option("--dims", options->dims,
                    "2 or 3: dimensionality of borders (default: 2 for images of one slice)")
       ->default_str("auto");
+  const std::string translation = "Translation";
   command
-      ->add_option("--data-range", options->data_range,
-                   "Image quality: range of values for PSNR and SSIM (0 = that of the reference)")
-      ->capture_default_str();
+      ->add_option(
+          "--data-range", options->data_range,
+          "Range of values for PSNR and SSIM (0 = 255 for 8-bit pictures, else that of the "
+          "reference)")
+      ->capture_default_str()
+      ->group(translation);
+  command
+      ->add_option("--mask", options->mask,
+                   "Measure inside a mask too: a file, a folder of namesakes, or 'head' (found in "
+                   "the reference)")
+      ->group(translation);
+  command
+      ->add_option("--plane", options->plane,
+                   "Of slices: axial, coronal, sagittal, or auto (as acquired)")
+      ->capture_default_str()
+      ->group(translation);
+  command
+      ->add_option("--image-size", options->image_size,
+                   "Side to which protocol fs-rwkv resizes pictures, as published; 0 = not")
+      ->capture_default_str()
+      ->group(translation);
+  command
+      ->add_option("--subjects", options->subjects,
+                   "Regular expression whose first group in a case's name is its subject")
+      ->default_str("^(sub-[A-Za-z0-9]+)")
+      ->group(translation);
+  command->add_option("--slices-csv", options->slices_csv, "Write a CSV file, a row for each slice")
+      ->group(translation);
   command
       ->add_option("--geometry-tolerance", options->geometry_tolerance,
                    "How far grids may differ, in voxels")
@@ -68,6 +95,12 @@ void AddEvaluate(CLI::App& app, Action& action) {
   command->add_option("--resamples", options->resamples, "Bootstrap resamples")
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Bootstrap seed")->capture_default_str();
+  command->add_option(
+      "--source-series", options->source_series,
+      "Folder of the DICOM images of masks that are DICOM SEG or RTSTRUCT (default: "
+      "they lie on the grid of the other file)");
+  command->add_option("--series", options->series, "Which series of that folder")
+      ->needs("--source-series");
   command->add_option("--csv", options->csv, "Write a CSV file, a row for each case and class");
   command->add_option("--json", options->json, "Write everything as JSON");
   command->add_option("--rows", *rows, "Print single cases up to this many rows")

@@ -19,6 +19,9 @@ void AddExport(CLI::App& app, Action& action) {
       ->required();
   command->add_option("--source-series", options->source_series,
                       "Folder of the DICOM images that the mask belongs to (for .dcm)");
+  command->add_option("--series", options->series,
+                      "Which series of that folder: its number in 'avocet info', UID, or UID:N "
+                      "(default: the one that a SEG or RTSTRUCT names, or the only one)");
   command
       ->add_option("--labels,--label-names", options->labels,
                    "JSON with label names (dataset.json, or what 'segment' writes beside a mask)")
@@ -28,6 +31,8 @@ void AddExport(CLI::App& app, Action& action) {
   command->add_flag("--rtstruct", options->rtstruct, "Contours (RTSTRUCT) instead of DICOM SEG");
   command->add_flag("--omit-empty-frames", options->omit_empty_frames,
                     "DICOM SEG without the frames that hold no voxel");
+  command->add_flag("--keep-patient", options->keep_patient,
+                    "DICOM with the patient's name, ID and birth date, left out otherwise");
   command
       ->add_option("--algorithm-type", options->algorithm_type,
                    "How the mask was made: AUTOMATIC, SEMIAUTOMATIC or MANUAL")

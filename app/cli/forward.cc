@@ -36,14 +36,22 @@ void AddForward(CLI::App& app, Action& action) {
   command->add_option("-m,--model", options->model, "Checkpoint (.pth) or .safetensors")
       ->required();
   command
-      ->add_option("-i,--input", *input,
-                   "FILE.safetensors[:TENSOR], [N, C, H, W]; one channel is repeated to three")
+      ->add_option(
+          "-i,--input", *input,
+          "FILE.safetensors[:TENSOR], [N, C, H, W]; RWKV-UNet repeats one channel to three, "
+          "FS-RWKV takes one")
       ->required();
   command->add_option("-o,--output", options->output, "Written; holds one tensor, 'output'")
       ->required();
   command->add_option("--architecture", options->architecture,
-                      "rwkv-unet-t, rwkv-unet-s or rwkv-unet-b (default: found from the tensors)");
-  command->add_option("--classes", options->classes, "Number of classes (default: from the file)");
+                      "rwkv-unet-t, rwkv-unet-s, rwkv-unet-b or fs-rwkv (default: found from the "
+                      "tensors)");
+  command->add_option("--classes", options->classes,
+                      "RWKV-UNet: number of classes (default: from the file)");
+  command->add_option("--geometry", options->geometry,
+                      "FS-RWKV: native (the image's own rows and columns, any size; default) or "
+                      "official (tokens shift on a square grid, as the published code does; sides "
+                      "multiples of 8, a square number of pixels)");
   command->add_option(
       "--wkv", options->wkv,
       "exact (the definition) or official (what the official CUDA kernel computes); "

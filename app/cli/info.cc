@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -36,8 +37,8 @@ std::string CodeText(int code) {
          (code >= 0 && code < 6 ? std::string(" (") + kMeaning[code] + ")" : std::string());
 }
 
-void Row(const char* label, const std::string& text) {
-  std::printf("  %-12s %s\n", label, text.c_str());
+void Row(const std::string& label, const std::string& text) {
+  std::printf("  %-12s %s\n", label.c_str(), text.c_str());
 }
 
 std::string Size(uint64_t bytes) {
@@ -83,6 +84,17 @@ void PrintTree(const io::DicomTree& tree, bool show_patient) {
   for (const auto& skipped : tree.skipped) Row("skipped", skipped);
 }
 
+void PrintContours(const io::RtStruct& structures) {
+  Row("format", "DICOM RTSTRUCT: contours, no voxels; 'avocet export' fills them on their images");
+  if (!structures.label.empty()) Row("label", structures.label);
+  if (!structures.referenced_series_uid.empty()) Row("images", structures.referenced_series_uid);
+  for (const io::RtRoi& roi : structures.rois) {
+    Row("ROI " + std::to_string(roi.number),
+        roi.name + ", " + std::to_string(roi.contours.size()) + " contours");
+  }
+  for (const auto& note : structures.notes) Row("note", note);
+}
+
 void Print(const core::InfoItem& item, bool header, bool show_patient) {
   const core::VolumeInfo& info = item.info;
   const io::Geometry& g = info.geometry;
@@ -91,8 +103,15 @@ void Print(const core::InfoItem& item, bool header, bool show_patient) {
   if (item.dicom && (show_patient || !item.has_info || item.dicom->files > 1)) {
     PrintTree(*item.dicom, show_patient);
   }
+  if (item.contours) {
+    PrintContours(*item.contours);
+    return;
+  }
   if (!item.has_info) {
-    std::printf("  --series N (or UID) describes one of them\n");
+    const auto all = item.dicom->AllSeries();
+    if (std::any_of(all.begin(), all.end(), [](const auto* one) { return one->problem.empty(); })) {
+      std::printf("  --series N (or UID) describes one of them\n");
+    }
     return;
   }
   Row("format", info.format + (info.big_endian ? ", big endian" : ""));
@@ -116,6 +135,9 @@ void Print(const core::InfoItem& item, bool header, bool show_patient) {
   if (info.qform_code >= 0) Row("qform code", CodeText(info.qform_code));
   if (info.sform_code >= 0) Row("sform code", CodeText(info.sform_code));
   if (!info.modality.empty()) Row("modality", info.modality);
+  for (const auto& [name, value] : info.header) {
+    if (name.rfind("segment ", 0) == 0 && !header) Row(name, value);
+  }
   for (const auto& note : info.notes) Row("note", note);
   if (!header) return;
   for (const auto& [name, value] : info.header) {

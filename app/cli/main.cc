@@ -60,7 +60,9 @@ int main(int argc, char** argv) {
   avocet::cli::Action action;
   avocet::cli::AddInfo(app, action);
   avocet::cli::AddSegment(app, action);
+  avocet::cli::AddTranslate(app, action);
   avocet::cli::AddEvaluate(app, action);
+  avocet::cli::AddDegrade(app, action);
   avocet::cli::AddConvert(app, action);
   avocet::cli::AddForward(app, action);
   avocet::cli::AddTrain(app, action);
@@ -69,6 +71,7 @@ int main(int argc, char** argv) {
   avocet::cli::AddDoctor(app, action);
   avocet::cli::AddExport(app, action);
   avocet::cli::AddAnonymize(app, action);
+  avocet::cli::AddGui(app, action);
 
   try {
     app.parse(argc, argv);

@@ -151,8 +151,10 @@ void AddModelConvert(CLI::App& parent, Action& action) {
                                            "Type of floating tensors: float32, float16, bfloat16 "
                                            "(default: as they are)");
   command->add_flag("--half", *half, "Same as --dtype float16")->excludes(dtype);
-  command->add_flag("--keep-unused", options->keep_unused,
-                    "Keep tensors that do not influence the result (default: dropped)");
+  command->add_flag(
+      "--keep-unused", options->keep_unused,
+      "Keep tensors that do not influence the result (default: dropped); FS-RWKV gets "
+      "its Haar filters back, so that the official code loads the tensors");
   command->add_flag("--allow-missing", options->allow_missing, "Convert a network with holes");
   command->add_option("--card", options->card, "Model card to store, a JSON file");
   command->add_option("--preset", options->preset,
@@ -169,7 +171,7 @@ void AddModelConvert(CLI::App& parent, Action& action) {
   command
       ->add_option("--wkv", options->wkv,
                    "Arithmetic of Bi-WKV: exact, official32 or official64 (default: of the card, "
-                   "else official32)")
+                   "else official32, FS-RWKV official64)")
       ->check(CLI::IsMember({"exact", "official", "official32", "official64"}));
   command->add_option("--intensity", options->intensity, "none, percentile, zscore or window")
       ->check(CLI::IsMember({"none", "percentile", "zscore", "window"}));

@@ -27,13 +27,27 @@ void Print(const core::SegmentCase& item) {
 void AddSegment(CLI::App& app, Action& action) {
   auto options = std::make_shared<core::SegmentOptions>();
   CLI::App* command = app.add_subcommand("segment", "Segment images with a trained model");
-  command->add_option("inputs", options->inputs, "Images, or folders of images")->required();
+  command
+      ->add_option("inputs", options->inputs,
+                   "Images, folders of images, DICOM series (a folder, its files, a DICOMDIR)")
+      ->required();
   command->add_option("-m,--model", options->model, "Model file, or the name of a shipped model")
       ->required();
   command
       ->add_option("-o,--output", options->output,
-                   "Mask for one image (.nii.gz, .nii); a folder for several")
+                   "Mask for one image, .nii.gz, .nrrd, ..., or .dcm for a DICOM SEG of a DICOM "
+                   "series; a folder for several")
       ->required();
+  command->add_option("--format", options->format,
+                      "Ending of the masks in a folder: nrrd, dcm, ... (default: as the image, or "
+                      "nii.gz)");
+  command->add_option("--series", options->series,
+                      "Which DICOM series: its number in 'avocet info', UID, or UID:N");
+  command->add_flag(
+      "--regularise", options->regularise,
+      "Resample a DICOM series with tilt, missing or uneven slices onto an even grid");
+  command->add_flag("--keep-patient", options->keep_patient,
+                    "DICOM SEG with the patient's name, ID and birth date, left out otherwise");
   command->add_flag("--probabilities", options->probabilities,
                     "Also write NAME_prob_LABEL.nii.gz (float32) for each label");
   command

@@ -8,7 +8,7 @@
 
 #include "app/base/error.h"
 #include "app/core/version.h"
-#include "io/dicom_source_series.h"
+#include "io/dicom.h"
 #include "io/file_util.h"
 
 namespace avocet::core {
@@ -65,7 +65,7 @@ void AnonymizeFolder(const AnonymizeOptions& options, AnonymizeResult& result, P
     UpdateOrThrow(
         progress, static_cast<double>(i) / static_cast<double>(files.size()),
         "de-identifying " + std::to_string(i + 1) + " of " + std::to_string(files.size()));
-    if (files[i].filename() == "DICOMDIR" || !io::HasDicomPreamble(files[i])) {
+    if (files[i].filename() == "DICOMDIR" || !io::IsDicomFile(files[i])) {
       ++result.skipped;
       continue;
     }

@@ -10,6 +10,7 @@
 
 namespace avocet::core {
 
+// One image.
 struct ConvertOptions {
   std::filesystem::path input;   // an image; FILE#NAME names an array of an .h5 or .npz file
   std::filesystem::path output;  // its extension chooses the format
@@ -38,5 +39,33 @@ struct ConvertResult {
 // where the new format knows a scaling and as real values where it does not. Header text is left
 // behind unless asked for. Throws IoError, OptionError, Cancelled; nothing half-written is left.
 ConvertResult Convert(const ConvertOptions& options, Progress& progress);
+
+// Many inputs into a folder.
+struct ConvertBatchOptions {
+  std::vector<std::filesystem::path> inputs;  // files and folders, DICOM too: see ExpandInputs
+  std::filesystem::path output;               // a folder; made when missing
+  std::string format = "nii.gz";              // ending of what is written, without the dot
+  bool keep_text = false;
+  std::string series;  // without it every DICOM series of a folder is converted
+  bool regularise = false;
+
+  std::string Check() const;
+};
+
+struct ConvertCase {
+  std::filesystem::path input, output;
+  std::string error;  // "" on success
+  ConvertResult result;
+};
+
+struct ConvertBatchResult {
+  std::vector<ConvertCase> cases;
+  int failed = 0;
+};
+
+// Converts each input as Convert does; one that cannot be read does not stop the rest. Throws
+// OptionError (two inputs that would get one name), IoError (the folder cannot be made, a single
+// input without images), Cancelled.
+ConvertBatchResult ConvertToFolder(const ConvertBatchOptions& options, Progress& progress);
 
 }  // namespace avocet::core

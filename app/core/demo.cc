@@ -21,20 +21,6 @@ namespace {
 constexpr const char* kShippedCases = "hippocampus";
 constexpr const char* kShippedModel = "hippocampus-rwkv-unet-t";
 
-// A part of the whole progress.
-class PartOf final : public Progress {
- public:
-  PartOf(Progress& whole, double begin, double end) : whole_(whole), begin_(begin), end_(end) {}
-  bool Update(double fraction, std::string_view text) override {
-    return whole_.Update(fraction < 0 ? begin_ : begin_ + (end_ - begin_) * fraction, text);
-  }
-  void Warn(std::string_view sentence) override { whole_.Warn(sentence); }
-
- private:
-  Progress& whole_;
-  double begin_, end_;
-};
-
 fs::path FindCases(const fs::path& wanted) {
   std::vector<fs::path> candidates;
   if (!wanted.empty()) {

@@ -6,14 +6,13 @@
 #include "app/core/forward.h"
 #include "app/core/segment.h"
 #include "app/core/train.h"
+#include "app/core/train_translation.h"
+#include "app/core/translate.h"
 
 extern "C" __attribute__((visibility("default"))) const avocet::core::Engine* avocet_engine() {
   using namespace avocet::core;
   static const Engine engine{
-      &RunSegment,
-      &RunForward,
-      &RunTrain,
-      &DescribeDevices,
+      &RunSegment, &RunTranslate, &RunForward, &RunTrain, &RunTrainTranslation, &DescribeDevices,
   };
   return &engine;
 }

@@ -10,18 +10,24 @@ namespace avocet::core {
 
 struct SegmentOptions;
 struct SegmentResult;
+struct TranslateOptions;
+struct TranslateResult;
 struct ForwardJobOptions;
 struct ForwardJobResult;
 struct TrainOptions;
 struct TrainResult;
+struct TrainTranslationOptions;
+struct TrainTranslationResult;
 struct DeviceRequest;
 struct DeviceReport;
 
 // One entry a job. Add a job: declare its structs above, add a pointer here, fill it in engine.cc.
 struct Engine {
   SegmentResult (*segment)(const SegmentOptions&, Progress&);
+  TranslateResult (*translate)(const TranslateOptions&, Progress&);
   ForwardJobResult (*forward)(const ForwardJobOptions&, Progress&);
   TrainResult (*train)(const TrainOptions&, Progress&);
+  TrainTranslationResult (*train_translation)(const TrainTranslationOptions&, Progress&);
   DeviceReport (*describe_devices)();
 };
 

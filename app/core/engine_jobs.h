@@ -8,8 +8,11 @@
 namespace avocet::core {
 
 SegmentResult RunSegment(const SegmentOptions& options, Progress& progress);
+TranslateResult RunTranslate(const TranslateOptions& options, Progress& progress);
 ForwardJobResult RunForward(const ForwardJobOptions& options, Progress& progress);
 TrainResult RunTrain(const TrainOptions& options, Progress& progress);
+TrainTranslationResult RunTrainTranslation(const TrainTranslationOptions& options,
+                                           Progress& progress);
 DeviceReport DescribeDevices();
 
 }  // namespace avocet::core

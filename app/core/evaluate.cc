@@ -9,10 +9,12 @@
 #include <set>
 
 #include "app/core/evaluate_report.h"
+#include "app/core/evaluate_translation.h"
 #include "app/core/label_names.h"
+#include "app/core/mask_file.h"
 #include "io/file_util.h"
+#include "io/rtstruct.h"
 #include "io/volume_io.h"
-#include "models/metrics/image_quality.h"
 
 namespace avocet::core {
 namespace {
@@ -59,10 +61,16 @@ EvaluatedSet FindPairs(const fs::path& prediction, const fs::path& reference) {
     return set;
   }
   std::map<std::string, fs::path> references;
-  for (const fs::path& path : io::ListVolumes(reference))
-    references.emplace(io::StemOf(path), path);
-  for (const fs::path& path : io::ListVolumes(prediction)) {
-    const auto found = references.find(io::StemOf(path));
+  for (const fs::path& path : ListMasks(reference)) references.emplace(io::StemOf(path), path);
+  for (const fs::path& path : ListMasks(prediction)) {
+    std::string stem = io::StemOf(path);
+    // What 'avocet translate' calls its outputs.
+    const std::string suffix = "_synthetic";
+    if (references.count(stem) == 0 && stem.size() > suffix.size() &&
+        stem.compare(stem.size() - suffix.size(), suffix.size(), suffix) == 0) {
+      stem.resize(stem.size() - suffix.size());
+    }
+    const auto found = references.find(stem);
     if (found == references.end()) {
       set.unpaired_predictions.push_back(path.filename().string());
       continue;
@@ -82,73 +90,24 @@ EvaluatedSet FindPairs(const fs::path& prediction, const fs::path& reference) {
   return set;
 }
 
-Protocol ImageQualityProtocol(const EvaluateOptions& options) {
-  Protocol p;
-  p.name = "image-quality";
-  p.description = "Image quality of the prediction against the reference, in double precision.";
-  p.empty_rule = "divisions by zero; PSNR of equal images is infinite";
-  const std::string range = options.data_range > 0
-                                ? "data range " + Text(options.data_range)
-                                : std::string("data range = maximum - minimum of the reference");
-  const auto add = [&](const char* name, const char* unit, const std::string& definition,
-                       bool higher) {
-    p.columns.push_back({name, unit, definition, higher, true, {}});
-  };
-  add("psnr_db", "dB", "10 log10(range^2 / MSE), " + range, true);
-  add("ssim_gauss11_full", "1",
-      "SSIM, Gaussian window 11 (sigma 1.5), reflected borders, mean over the full map "
-      "(FS-RWKV, TorchMetrics), " +
-          range,
-      true);
-  add("ssim_gauss11_valid", "1",
-      "the same over windows wholly inside the image (MONAI, TorchMetrics 1.4), " + range, true);
-  add("ssim_uniform7_valid", "1",
-      "SSIM, uniform window 7, sample covariance, windows wholly inside (scikit-image), " + range,
-      true);
-  add("rmse", "image", "sqrt(mean (p - t)^2)", false);
-  add("mae", "image", "mean |p - t|", false);
-  add("nmse", "1", "sum (p - t)^2 / sum t^2 (fastMRI)", false);
-  add("nrmse_range", "1", "RMSE / (maximum - minimum of the reference)", false);
-  add("psnr_db_slicemean", "dB", "PSNR of each slice along k, averaged, " + range, true);
-  add("ssim_gauss11_full_slicemean", "1", "2-D SSIM of each slice along k, averaged, " + range,
-      true);
-  return p;
+// One label volume of a mask file; segments that overlap have none.
+io::Volume OnlyVolume(MaskFile mask, const fs::path& path) {
+  if (mask.volumes.size() != 1)
+    throw IoError(path.string() + " holds structures that overlap, which one label volume cannot " +
+                  "show; 'avocet export' writes them to several");
+  return std::move(mask.volumes[0]);
 }
 
-std::vector<MetricValue> ImageQualityValues(const io::Volume& prediction,
-                                            const io::Volume& reference, int dims,
-                                            double data_range) {
-  const std::vector<float> p32 = prediction.ToFloat(), t32 = reference.ToFloat();
-  const std::vector<double> p(p32.begin(), p32.end()), t(t32.begin(), t32.end());
-  metrics::ImagePair pair;
-  pair.prediction = p.data();
-  pair.reference = t.data();
-  std::copy(reference.geometry.size.begin(), reference.geometry.size.end(), pair.size);
-  pair.dims = dims;
-  double range = data_range;
-  if (range <= 0) {
-    const auto [low, high] = std::minmax_element(t.begin(), t.end());
-    range = *high - *low;
+// Numbers of segments need not be the values of the label map that they were made from.
+std::string MeaningOfValues(const MaskFile& mask, const fs::path& path) {
+  std::string text = "the values of '" + path.filename().string() + "' are the numbers of its " +
+                     "segments or ROIs: ";
+  size_t n = 0;
+  for (const auto& [value, name] : mask.names) {
+    if (n == 12) return text + ", ...";
+    text += (n++ ? ", " : "") + std::to_string(value) + " " + name;
   }
-  const metrics::ErrorMeasures e = metrics::MeasureErrors(pair);
-  const auto psnr = [range](const metrics::ImagePair& s) { return metrics::Psnr(s, range); };
-  const auto ssim = [range](const metrics::ImagePair& s) {
-    return metrics::Ssim(s, metrics::SsimFsRwkv(range));
-  };
-  const double values[] = {psnr(pair),
-                           ssim(pair),
-                           metrics::Ssim(pair, metrics::SsimCropped(range)),
-                           metrics::Ssim(pair, metrics::SsimSkimageDefault(range)),
-                           e.rmse,
-                           e.mae,
-                           e.nmse,
-                           e.nrmse_range,
-                           metrics::MeanOverSlices(pair, psnr),
-                           metrics::MeanOverSlices(pair, ssim)};
-  std::vector<MetricValue> out;
-  for (const double v : values)
-    out.push_back({v, std::isnan(v) ? ValueState::kUndefined : ValueState::kDefined});
-  return out;
+  return text;
 }
 
 // Scores one case for the labels that occur in it (and those wanted).
@@ -161,8 +120,12 @@ class CaseScorer {
   }
 
   void Run(EvaluatedCase& item) const {
-    const io::Volume prediction = io::ReadVolume(item.prediction);
-    const io::Volume reference = io::ReadVolume(item.reference);
+    if (options_.task == "translation") {
+      ScoreTranslation(options_, protocols_, item);
+      return;
+    }
+    io::Volume prediction, reference;
+    ReadPair(item, prediction, reference);
     RequireSameGrid(prediction.geometry, reference.geometry, options_.geometry_tolerance,
                     item.prediction.filename().string(), item.reference.filename().string());
     item.size = reference.geometry.size;
@@ -172,12 +135,6 @@ class CaseScorer {
       throw OptionError(item.reference.filename().string() + " has " +
                         std::to_string(item.size[2]) +
                         " slices; --dims 2 is for images of one slice");
-    if (options_.task == "image-quality") {
-      ClassScores scores;
-      scores.values = {ImageQualityValues(prediction, reference, item.dims, options_.data_range)};
-      item.classes = {scores};
-      return;
-    }
     const std::vector<uint16_t> p = prediction.ToLabels(item.prediction.string());
     const std::vector<uint16_t> r = reference.ToLabels(item.reference.string());
     const metrics::LabelPair<uint16_t> pair{p.data(), r.data(), item.size, item.spacing_mm,
@@ -195,7 +152,7 @@ class CaseScorer {
   // Brings the classes of a scored case to the order of `classes`; those that do not occur in it
   // are scored as absent from both masks.
   void Complete(EvaluatedCase& item, const std::vector<EvaluatedClass>& classes) const {
-    if (options_.task == "image-quality") return;
+    if (options_.task == "translation") return;
     std::map<int, ClassScores> by_label;
     for (ClassScores& scores : item.classes) by_label[scores.label] = std::move(scores);
     item.classes.clear();
@@ -214,6 +171,35 @@ class CaseScorer {
   }
 
  private:
+  // A DICOM SEG or RTSTRUCT lies on the grid of the other file, or on that of --source-series.
+  void ReadPair(EvaluatedCase& item, io::Volume& prediction, io::Volume& reference) const {
+    const bool mask_p = IsDicomMask(item.prediction), mask_r = IsDicomMask(item.reference);
+    MaskGrid grid;
+    io::SourceSeries series;
+    if ((mask_p || mask_r) && !options_.source_series.empty()) {
+      SilentProgress silent;
+      series = SeriesOfMask(mask_r ? item.reference : item.prediction, options_.source_series,
+                            options_.series, silent);
+      grid.series = &series;
+    }
+    const auto read = [&](const fs::path& path, bool is_mask) {
+      if (!is_mask) return io::ReadVolume(path);
+      MaskFile mask = ReadMaskFile(path, grid);
+      if (!mask.names.empty()) item.notes.push_back(MeaningOfValues(mask, path));
+      return OnlyVolume(std::move(mask), path);
+    };
+    // First the one that has voxels of its own.
+    if (mask_r && (!mask_p || io::IsRtStruct(item.reference))) {
+      prediction = read(item.prediction, mask_p);
+      grid.geometry = &prediction.geometry;
+      reference = read(item.reference, mask_r);
+    } else {
+      reference = read(item.reference, mask_r);
+      grid.geometry = &reference.geometry;
+      prediction = read(item.prediction, mask_p);
+    }
+  }
+
   const EvaluateOptions& options_;
   const std::vector<Protocol>& protocols_;
   std::vector<int> named_;
@@ -227,6 +213,7 @@ void ScoreSet(const CaseScorer& scorer, const std::string& what, EvaluatedSet& s
                   what + " " + item.name);
     try {
       scorer.Run(item);
+      for (const std::string& note : item.notes) progress.Warn(item.name + ": " + note);
     } catch (const Cancelled&) {
       throw;
     } catch (const Error& error) {
@@ -368,8 +355,12 @@ std::map<int, std::string> LabelNames(const EvaluateOptions& options, const Eval
 }  // namespace
 
 std::string EvaluateOptions::Check() const {
-  if (task != "segmentation" && task != "image-quality")
-    return "--task is '" + task + "'; it must be segmentation or image-quality";
+  if (task != "segmentation" && task != "translation" && task != "image-quality")
+    return "--task is '" + task + "'; it must be segmentation or translation";
+  if (plane != "auto" && plane != "axial" && plane != "coronal" && plane != "sagittal")
+    return "--plane is '" + plane + "'; it must be auto, axial, coronal or sagittal";
+  if (image_size != 0 && (image_size < 16 || image_size > 4096))
+    return "--image-size must be 0 (off) or between 16 and 4096";
   if (protocols.empty()) return "--protocol names no protocol";
   if (dims != 0 && dims != 2 && dims != 3) return "--dims must be 2 or 3";
   for (const int label : labels)
@@ -425,14 +416,17 @@ void RequireSameGrid(const io::Geometry& prediction, const io::Geometry& referen
                 what + "; resample the prediction to the reference first");
 }
 
-EvaluateResult RunEvaluate(const EvaluateOptions& options, Progress& progress) {
+EvaluateResult RunEvaluate(const EvaluateOptions& given, Progress& progress) {
+  EvaluateOptions options = given;
+  if (options.task == "image-quality") options.task = "translation";
   const std::string wrong = options.Check();
   if (!wrong.empty()) throw OptionError(wrong);
   EvaluateResult result;
   result.task = options.task;
   result.prediction_name = NameOfPath(options.prediction);
-  if (options.task == "image-quality") {
-    result.protocols = {ImageQualityProtocol(options)};
+  const bool translation = options.task == "translation";
+  if (translation) {
+    PrepareTranslation(options, result);
   } else {
     metrics::ProtocolOptions protocol_options;
     protocol_options.nsd_tolerance_mm = options.nsd_tolerance_mm;
@@ -457,9 +451,7 @@ EvaluateResult RunEvaluate(const EvaluateOptions& options, Progress& progress) {
   if (!options.compare.empty())
     ScoreSet(scorer, "evaluating " + result.compare_name + ":", result.compared, progress);
 
-  if (options.task == "image-quality") {
-    result.classes = {{0, "image"}};
-  } else {
+  if (!translation) {
     std::set<int> labels(options.labels.begin(), options.labels.end());
     if (labels.empty()) {
       for (const auto& [value, name] : names) labels.insert(value);
@@ -477,12 +469,15 @@ EvaluateResult RunEvaluate(const EvaluateOptions& options, Progress& progress) {
     for (EvaluatedCase& item : set->cases)
       if (item.error.empty()) scorer.Complete(item, result.classes);
     Summarise(result.protocols, result.classes.size(), *set);
+    if (translation) SummariseTranslation(result, *set);
   }
   if (!options.compare.empty()) Compare(options, result);
   UpdateOrThrow(progress, 1, "evaluated");
 
   if (!options.csv.empty()) io::WriteFileAtomically(options.csv, EvaluateCsv(result));
   if (!options.json.empty()) io::WriteFileAtomically(options.json, EvaluateJson(result));
+  if (!options.slices_csv.empty())
+    io::WriteFileAtomically(options.slices_csv, EvaluateSlicesCsv(result));
   return result;
 }
 

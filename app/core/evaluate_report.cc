@@ -2,11 +2,13 @@
 #include "app/core/evaluate_report.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "app/core/evaluate_translation_report.h"
+#include "app/core/report_values.h"
+#include "app/core/text_table.h"
 #include "app/core/version.h"
 
 namespace avocet::core {
@@ -56,71 +58,21 @@ std::string Format(const char* format, double value) {
   return text;
 }
 
-// Decimals that people need: four for ratios, three for ml, two for lengths, none for counts.
-std::string Cell(double value, const std::string& unit) {
-  if (std::isnan(value)) return "-";
-  if (std::isinf(value)) return "inf";
-  if (std::abs(value) >= 1e7) return Format("%.3g", value);
-  if (unit == "1") return Format("%.4f", value);
-  if (unit == "count") return Format("%.0f", value);
-  if (unit == "image") return Format("%.5g", value);
-  if (unit == "ml") return Format("%.3f", value);
-  return Format("%.2f", value);
-}
-
-// Display width of UTF-8: code points.
-size_t Width(const std::string& text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
-
-// Columns padded to equal width; the first `left` columns are flush left.
-class TextTable {
- public:
-  explicit TextTable(size_t left) : left_(left) {}
-  void Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
-  std::string Text() const {
-    std::vector<size_t> width;
-    for (const auto& row : rows_) {
-      width.resize(std::max(width.size(), row.size()));
-      for (size_t c = 0; c < row.size(); ++c) width[c] = std::max(width[c], Width(row[c]));
-    }
-    std::string text;
-    for (const auto& row : rows_) {
-      std::string line = "  ";
-      for (size_t c = 0; c < row.size(); ++c) {
-        const std::string pad(width[c] - Width(row[c]), ' ');
-        line += (c ? "  " : "") + (c < left_ ? row[c] + pad : pad + row[c]);
-      }
-      line.erase(line.find_last_not_of(' ') + 1);
-      text += line + "\n";
-    }
-    return text;
-  }
-
- private:
-  size_t left_;
-  std::vector<std::vector<std::string>> rows_;
-};
-
 std::string ValueCell(const MetricValue& v, const std::string& unit) {
   if (!v.HasValue()) return "-";
-  return Cell(v.value, unit) + (v.state == ValueState::kSubstituted ? "*" : "");
+  return TextOfValue(v.value, unit) + (v.state == ValueState::kSubstituted ? "*" : "");
 }
 
 std::string CaseTable(const EvaluateResult& result, const EvaluatedSet& set, size_t p) {
   const metrics::Protocol& protocol = result.protocols[p];
-  const bool classes = result.task == "segmentation";
-  TextTable table(classes ? 2 : 1);
-  std::vector<std::string> head{"case"};
-  if (classes) head.push_back("class");
+  TextTable table(2);
+  std::vector<std::string> head{"case", "class"};
   for (const auto& column : protocol.columns) head.push_back(column.name);
   table.Add(head);
   for (const EvaluatedCase& item : set.cases) {
     if (!item.error.empty()) continue;
     for (size_t c = 0; c < result.classes.size(); ++c) {
-      std::vector<std::string> row{item.name};
-      if (classes) row.push_back(result.classes[c].name);
+      std::vector<std::string> row{item.name, result.classes[c].name};
       for (size_t m = 0; m < protocol.columns.size(); ++m)
         row.push_back(ValueCell(item.classes[c].values[p][m], protocol.columns[m].unit));
       table.Add(row);
@@ -132,24 +84,22 @@ std::string CaseTable(const EvaluateResult& result, const EvaluatedSet& set, siz
 // "0.9123 ± 0.0210", and the number of values where some are missing.
 std::string SummaryCell(const metrics::ClassSummary& s, const std::string& unit) {
   if (s.n == 0) return "-";
-  std::string text = Cell(s.summary.mean, unit);
-  if (s.n > 1 && std::isfinite(s.summary.std)) text += " ± " + Cell(s.summary.std, unit);
+  std::string text = TextOfValue(s.summary.mean, unit);
+  if (s.n > 1 && std::isfinite(s.summary.std)) text += " ± " + TextOfValue(s.summary.std, unit);
   if (s.n_undefined > 0) text += " (n " + std::to_string(s.n) + ")";
   return text;
 }
 
 std::string ClassTable(const EvaluateResult& result, const EvaluatedSet& set, size_t p) {
   const metrics::Protocol& protocol = result.protocols[p];
-  const bool classes = result.task == "segmentation";
   TextTable table(1);
-  std::vector<std::string> head{classes ? "class" : "image"};
-  if (classes) head.insert(head.end(), {"cases", "missed", "spurious", "absent"});
+  std::vector<std::string> head{"class", "cases", "missed", "spurious", "absent"};
   for (const auto& column : protocol.columns) head.push_back(column.name);
   table.Add(head);
   for (size_t c = 0; c < result.classes.size(); ++c) {
     const auto& columns = set.summaries[p][c];
-    std::vector<std::string> row{classes ? result.classes[c].name : "mean ± std"};
-    if (classes && !columns.empty()) {
+    std::vector<std::string> row{result.classes[c].name};
+    if (!columns.empty()) {
       const metrics::ClassSummary& s = columns[0];
       row.push_back(std::to_string(s.n + s.n_undefined));
       row.push_back(std::to_string(s.n_missed));
@@ -160,11 +110,11 @@ std::string ClassTable(const EvaluateResult& result, const EvaluatedSet& set, si
       row.push_back(SummaryCell(columns[m], protocol.columns[m].unit));
     table.Add(row);
   }
-  if (classes && result.classes.size() > 1) {
+  if (result.classes.size() > 1) {
     std::vector<std::string> row{"mean of classes", "", "", "", ""};
     for (size_t m = 0; m < protocol.columns.size(); ++m) {
       const bool score = protocol.columns[m].is_score;
-      row.push_back(score ? Cell(set.overall[p][m].value, protocol.columns[m].unit) : "");
+      row.push_back(score ? TextOfValue(set.overall[p][m].value, protocol.columns[m].unit) : "");
     }
     table.Add(row);
   }
@@ -198,11 +148,11 @@ std::string SetTables(const EvaluateResult& result, const EvaluatedSet& set, int
   std::string text;
   const size_t scored = set.cases.size() - static_cast<size_t>(set.failed);
   if (scored == 0) return "  no case could be scored\n";
+  if (result.task == "translation") return TranslationTables(result, set, max_rows);
   for (size_t p = 0; p < result.protocols.size(); ++p) {
     const metrics::Protocol& protocol = result.protocols[p];
     text += "\nprotocol " + protocol.name + ": " + protocol.description + "\n";
-    text += std::string(result.task == "segmentation" ? "  empty masks: " : "  undefined: ") +
-            protocol.empty_rule + "\n\n";
+    text += "  empty masks: " + protocol.empty_rule + "\n\n";
     const size_t rows = scored * result.classes.size();
     const bool cases = rows <= static_cast<size_t>(std::max(max_rows, 0));
     if (cases) text += CaseTable(result, set, p);
@@ -219,25 +169,6 @@ std::string SetTables(const EvaluateResult& result, const EvaluatedSet& set, int
           "  " + std::to_string(undefined) + " undefined values (-) are left out of the means\n";
   }
   return text;
-}
-
-ordered_json NumberJson(double value) {
-  if (std::isnan(value)) return nullptr;
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  return value;
-}
-
-ordered_json SummaryJson(const metrics::ClassSummary& s) {
-  return {{"n", s.n},
-          {"n_undefined", s.n_undefined},
-          {"n_substituted", s.n_substituted},
-          {"mean", NumberJson(s.summary.mean)},
-          {"std_ddof1", NumberJson(s.summary.std)},
-          {"median", NumberJson(s.summary.median)},
-          {"quartile1", NumberJson(s.summary.quartile1)},
-          {"quartile3", NumberJson(s.summary.quartile3)},
-          {"min", NumberJson(s.summary.minimum)},
-          {"max", NumberJson(s.summary.maximum)}};
 }
 
 ordered_json SetJson(const EvaluateResult& result, const EvaluatedSet& set) {
@@ -273,6 +204,7 @@ ordered_json SetJson(const EvaluateResult& result, const EvaluatedSet& set) {
     }
     json["summary"].push_back(std::move(block));
   }
+  if (result.task == "translation") json.update(TranslationSetJson(result, set));
   json["cases"] = ordered_json::array();
   for (const EvaluatedCase& item : set.cases) {
     ordered_json row;
@@ -287,6 +219,7 @@ ordered_json SetJson(const EvaluateResult& result, const EvaluatedSet& set) {
     row["size_ijk"] = item.size;
     row["spacing_ijk_mm"] = item.spacing_mm;
     row["dims"] = item.dims;
+    if (result.task == "translation") row.update(TranslationCaseJson(result, item));
     for (size_t c = 0; c < result.classes.size(); ++c) {
       const metrics::ClassScores& scores = item.classes[c];
       ordered_json entry;
@@ -313,20 +246,6 @@ ordered_json SetJson(const EvaluateResult& result, const EvaluatedSet& set) {
     json["cases"].push_back(std::move(row));
   }
   return json;
-}
-
-std::string CsvField(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string out = "\"";
-  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return out + "\"";
-}
-
-std::string CsvNumber(double value) {
-  if (std::isnan(value)) return "";
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  char text[40];
-  return {text, std::to_chars(text, text + sizeof text, value).ptr};  // shortest that reads back
 }
 
 void CsvRows(const EvaluateResult& result, const EvaluatedSet& set, const std::string& set_name,

@@ -16,6 +16,10 @@ std::string EvaluateTable(const EvaluateResult& result, int max_rows = 60);
 // empty cell, infinity "inf"; a case that failed has one row with its error in the last column.
 std::string EvaluateCsv(const EvaluateResult& result);
 
+// One row for each slice of each case of a translation, with definitions in # lines before the
+// header.
+std::string EvaluateSlicesCsv(const EvaluateResult& result);
+
 // Everything: definitions, cases, summaries, comparison. Undefined is null, infinity "inf".
 std::string EvaluateJson(const EvaluateResult& result);
 

@@ -8,8 +8,8 @@
 
 #include "app/base/error.h"
 #include "app/core/label_names.h"
+#include "app/core/mask_file.h"
 #include "io/dicom_seg.h"
-#include "io/dicom_source_series.h"
 #include "io/rtstruct.h"
 #include "io/segment_codes.h"
 #include "io/surface.h"
@@ -25,59 +25,20 @@ bool IsDicomName(const fs::path& path) {
   return extension == ".dcm";
 }
 
-// What a mask file holds: label volumes (more than one where segments overlap) and what is known of
-// each value.
-struct Masks {
-  std::vector<io::Volume> volumes;
-  std::map<int, std::string> names;
-  std::map<int, io::Segment> segments;
-  std::vector<std::string> notes;
+// The mask file, and the series of images that it belongs to where one is given.
+struct Masks : MaskFile {
+  io::SourceSeries series;
 };
 
-Masks ReadMasks(const ExportOptions& options) {
+Masks ReadMasks(const ExportOptions& options, Progress& progress) {
   Masks masks;
-  const bool seg = io::IsDicomSeg(options.mask);
-  const bool rtstruct = !seg && io::IsRtStruct(options.mask);
-  if (seg || rtstruct) {
-    io::SourceSeries source;
-    const bool has_source = !options.source_series.empty();
-    if (has_source) source = io::ReadSourceSeries(io::ListDicomFiles(options.source_series));
-    if (seg) {
-      io::SegReadResult read =
-          io::ReadDicomSeg(options.mask, has_source && source.regular ? &source : nullptr);
-      masks.volumes = std::move(read.volumes);
-      masks.notes = std::move(read.notes);
-      for (const io::Segment& segment : read.segments) {
-        masks.segments[segment.number] = segment;
-        masks.names[segment.number] = segment.label;
-      }
-    } else {
-      if (!has_source)
-        throw OptionError("'" + options.mask.string() +
-                          "' is an RT structure set, which has no voxels of its own; give its "
-                          "images with --source-series");
-      if (!source.regular)
-        throw IoError(options.source_series.string() +
-                      " is not evenly spaced; contours cannot be filled on it");
-      const io::RtStruct structures = io::ReadRtStruct(options.mask);
-      io::RtMask filled = io::RasterizeRois(structures, source.geometry);
-      masks.volumes = std::move(filled.volumes);
-      masks.notes = structures.notes;
-      masks.notes.insert(masks.notes.end(), filled.notes.begin(), filled.notes.end());
-      for (size_t i = 0; i < structures.rois.size(); ++i) {
-        const int value = static_cast<int>(i) + 1;
-        masks.names[value] = structures.rois[i].name;
-        if (structures.rois[i].has_rgb) {
-          io::Segment& segment = masks.segments[value];
-          segment.rgb = structures.rois[i].rgb;
-          segment.has_rgb = true;
-        }
-      }
-    }
-  } else {
-    masks.volumes.push_back(io::ReadVolume(options.mask));
-    masks.notes = masks.volumes[0].notes;
+  MaskGrid grid;
+  if (!options.source_series.empty()) {
+    PartOf scanning(progress, 0, 0.3);
+    masks.series = SeriesOfMask(options.mask, options.source_series, options.series, scanning);
+    grid.series = &masks.series;
   }
+  static_cast<MaskFile&>(masks) = ReadMaskFile(options.mask, grid);
   if (!options.labels.empty())
     for (const auto& [value, name] : ReadLabelNames(options.labels)) masks.names[value] = name;
   return masks;
@@ -121,14 +82,16 @@ std::string NameOf(const Masks& masks, int value) {
 
 void ExportDicom(Masks& masks, const ExportOptions& options, ExportResult& result,
                  Progress& progress) {
-  const auto files = io::ListDicomFiles(options.source_series);
+  bool left_out = false;
   for (size_t i = 0; i < masks.volumes.size(); ++i) {
     const std::set<int> values = Choose(masks.volumes[i], options, options.mask.string());
     const fs::path path = Numbered(options.output, i);
-    UpdateOrThrow(progress, static_cast<double>(i) / static_cast<double>(masks.volumes.size()),
+    UpdateOrThrow(progress,
+                  0.3 + 0.7 * static_cast<double>(i) / static_cast<double>(masks.volumes.size()),
                   path.string());
     if (options.rtstruct) {
       io::RtWriteOptions write;
+      write.keep_patient = options.keep_patient;
       write.series_description = options.description;
       write.algorithm_type = options.algorithm_type;
       for (const int value : values) {
@@ -137,12 +100,14 @@ void ExportDicom(Masks& masks, const ExportOptions& options, ExportResult& resul
         if (segment != masks.segments.end() && segment->second.has_rgb)
           write.colours[value] = segment->second.rgb;
       }
-      const auto written = io::WriteRtStruct(masks.volumes[i], files, path, write);
+      const auto written = io::WriteRtStruct(masks.volumes[i], masks.series, path, write);
       result.notes.insert(result.notes.end(), written.notes.begin(), written.notes.end());
+      left_out = left_out || written.patient_left_out;
       result.summary = "RTSTRUCT, " + std::to_string(written.rois) + " ROIs, " +
                        std::to_string(written.contours) + " contours";
     } else {
       io::SegWriteOptions write;
+      write.keep_patient = options.keep_patient;
       write.series_description = options.description;
       write.algorithm_type = options.algorithm_type;
       write.algorithm_name = options.algorithm_name;
@@ -155,13 +120,15 @@ void ExportDicom(Masks& masks, const ExportOptions& options, ExportResult& resul
         entry.segment.label = NameOf(masks, value);
         write.segments.push_back(entry);
       }
-      const auto written = io::WriteDicomSeg(masks.volumes[i], files, path, write);
+      const auto written = io::WriteDicomSeg(masks.volumes[i], masks.series, path, write);
       result.notes.insert(result.notes.end(), written.notes.begin(), written.notes.end());
+      left_out = left_out || written.patient_left_out;
       result.summary = "DICOM SEG, " + std::to_string(values.size()) + " segments, " +
                        std::to_string(written.frames) + " frames";
     }
     result.files.push_back(path);
   }
+  if (left_out) result.notes.push_back(kPatientLeftOut);
 }
 
 void ExportSurfaces(Masks& masks, const ExportOptions& options, ExportResult& result,
@@ -173,7 +140,8 @@ void ExportSurfaces(Masks& masks, const ExportOptions& options, ExportResult& re
     double done = 0;
     for (const int value : values) {
       const std::string name = NameOf(masks, value);
-      UpdateOrThrow(progress, done++ / static_cast<double>(values.size()), "surface of " + name);
+      UpdateOrThrow(progress, 0.3 + 0.7 * done++ / static_cast<double>(values.size()),
+                    "surface of " + name);
       io::SurfaceOptions surface_options;
       surface_options.smoothing = options.smoothing;
       io::Surface surface = io::SurfaceOfLabel(volume, value, surface_options);
@@ -230,7 +198,7 @@ ExportResult RunExport(const ExportOptions& options, Progress& progress) {
   if (!wrong.empty()) throw OptionError(wrong);
   ExportResult result;
   UpdateOrThrow(progress, Progress::kUnknown, "reading " + options.mask.string());
-  Masks masks = ReadMasks(options);
+  Masks masks = ReadMasks(options, progress);
   result.notes = masks.notes;
   if (IsDicomName(options.output)) {
     ExportDicom(masks, options, result, progress);

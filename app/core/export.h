@@ -18,11 +18,14 @@ namespace avocet::core {
 struct ExportOptions {
   std::filesystem::path mask;
   std::filesystem::path output;
-  std::filesystem::path source_series;  // folder or file of the images; "" when none
-  std::filesystem::path labels;         // JSON with label names; "" when none
-  std::vector<int> values;              // only these label values; empty: all
+  std::filesystem::path source_series;  // folder, file or DICOMDIR of the images; "" when none
+  std::string
+      series;  // which of the series there, as in io::ChooseSeries; "" = what the mask names
+  std::filesystem::path labels;  // JSON with label names; "" when none
+  std::vector<int> values;       // only these label values; empty: all
   bool rtstruct = false;
   bool omit_empty_frames = false;
+  bool keep_patient = false;                 // of DICOM: SegWriteOptions::keep_patient
   std::string algorithm_type = "AUTOMATIC";  // AUTOMATIC, SEMIAUTOMATIC or MANUAL
   std::string algorithm_name = "Avocet";
   std::string description = "Avocet segmentation";  // series description

@@ -5,18 +5,75 @@
 #include <c10/core/GradMode.h>
 
 #include <chrono>
+#include <functional>
+#include <memory>
 
 #include "app/core/engine_jobs.h"
 #include "app/core/select_device.h"
 #include "app/core/torch_errors.h"
 #include "models/checkpoint/tensor_file.h"
+#include "models/fs_rwkv/load_fs_rwkv.h"
 #include "models/load_network.h"
 
 namespace avocet::core {
 namespace {
 
-// Images a step: bounds memory and gives progress.
-constexpr int64_t kBatch = 4;
+// What a job needs of a network.
+struct Network {
+  std::string architecture, wkv;
+  int64_t batch;  // images a step: bounds memory and gives progress
+  std::function<at::Tensor(const at::Tensor&)> forward;
+};
+
+constexpr const char* kFsRwkv = "fs-rwkv";
+
+Network LoadUnet(const ForwardJobOptions& options, const models::TensorFile& file,
+                 at::ScalarType type, c10::Device device) {
+  models::LoadOptions load;
+  if (!options.wkv.empty()) load.wkv = models::WkvModeFromName(options.wkv);
+  if (!options.architecture.empty()) {
+    load.variant = std::string(1, static_cast<char>(std::toupper(options.architecture.back())));
+  }
+  load.classes = options.classes;
+  load.allow_missing = options.allow_missing;
+  const std::shared_ptr<models::RwkvUnet> network =
+      models::LoadRwkvUnet(file, options.model.string(), load);
+  network->parameters().To(type);
+  network->parameters().To(device);
+  return {"rwkv-unet-" + network->config().variant, models::NameOf(network->wkv_mode()), 4,
+          [network](const at::Tensor& image) { return network->Forward(image); }};
+}
+
+Network LoadTranslator(const ForwardJobOptions& options, const models::TensorFile& file,
+                       at::ScalarType type, c10::Device device) {
+  if (options.classes != 0) {
+    throw OptionError("--classes has no meaning for FS-RWKV, which has no classes; leave it out");
+  }
+  models::FsLoadOptions load;
+  if (!options.wkv.empty()) {
+    load.wkv = models::WkvModeFromName(options.wkv, models::WkvMode::kOfficial64);
+  }
+  if (!options.geometry.empty()) load.geometry = models::FsGeometryFromName(options.geometry);
+  load.allow_missing = options.allow_missing;
+  const std::shared_ptr<models::FsRwkv> network =
+      models::LoadFsRwkv(file, options.model.string(), load);
+  network->parameters().To(type);
+  network->parameters().To(device);
+  return {std::string(kFsRwkv) + "-" + network->config().sizes.Variant(),
+          models::NameOf(network->config().wkv), 1,
+          [network](const at::Tensor& image) { return network->Forward(image); }};
+}
+
+Network Load(const ForwardJobOptions& options, at::ScalarType type, c10::Device device) {
+  const models::TensorFile file = models::ReadTensorFile(options.model);
+  const bool translator = options.architecture.empty() ? models::FindFsRwkvSizes(file).has_value()
+                                                       : options.architecture == kFsRwkv;
+  if (translator) return LoadTranslator(options, file, type, device);
+  if (!options.geometry.empty()) {
+    throw OptionError("--geometry has a meaning for FS-RWKV only; leave it out");
+  }
+  return LoadUnet(options, file, type, device);
+}
 
 at::Tensor ReadInput(const ForwardJobOptions& options) {
   const models::TensorFile file = models::ReadTensorFile(options.input);
@@ -52,26 +109,16 @@ ForwardJobResult RunForward(const ForwardJobOptions& options, Progress& progress
   return WithTorchErrors([&] {
     c10::InferenceMode inference;
     UpdateOrThrow(progress, Progress::kUnknown, "reading the model");
-    models::LoadOptions load;
-    if (!options.wkv.empty()) load.wkv = models::WkvModeFromName(options.wkv);
-    if (!options.architecture.empty()) {
-      load.variant = std::string(1, static_cast<char>(std::toupper(options.architecture.back())));
-    }
-    load.classes = options.classes;
-    load.allow_missing = options.allow_missing;
-    const auto network =
-        models::LoadRwkvUnet(models::ReadTensorFile(options.model), options.model.string(), load);
     const at::Tensor input = ReadInput(options);
-    network->parameters().To(input.scalar_type());
-    network->parameters().To(device);
+    const Network network = Load(options, input.scalar_type(), device);
 
     const auto start = std::chrono::steady_clock::now();
     const int64_t images = input.size(0);
     std::vector<at::Tensor> outputs;
-    for (int64_t n = 0; n < images; n += kBatch) {
+    for (int64_t n = 0; n < images; n += network.batch) {
       UpdateOrThrow(progress, static_cast<double>(n) / images, "computing");
-      const at::Tensor part = input.slice(0, n, std::min(images, n + kBatch)).to(device);
-      outputs.push_back(network->Forward(part).to(at::kCPU).contiguous());
+      const at::Tensor part = input.slice(0, n, std::min(images, n + network.batch)).to(device);
+      outputs.push_back(network.forward(part).to(at::kCPU).contiguous());
     }
     ForwardJobResult result;
     result.seconds =
@@ -79,8 +126,8 @@ ForwardJobResult RunForward(const ForwardJobOptions& options, Progress& progress
     const at::Tensor output = at::cat(outputs);
     result.input_shape = input.sizes().vec();
     result.output_shape = output.sizes().vec();
-    result.architecture = "rwkv-unet-" + network->config().variant;
-    result.wkv = models::NameOf(network->wkv_mode());
+    result.architecture = network.architecture;
+    result.wkv = network.wkv;
 
     models::TensorFile file;
     file.tensors.emplace_back("output", models::FromTensor(output));

@@ -13,8 +13,9 @@ namespace avocet::core {
 // Runs a network on a tensor file: `avocet forward`.
 struct ForwardJobOptions {
   std::filesystem::path model;
-  std::string architecture;       // "" = from metadata or tensors; "rwkv-unet-b", ...
-  int classes = 0;                // 0 = from the file; otherwise must agree with it
+  std::string architecture;       // "" = found from the tensors; "rwkv-unet-b", ..., "fs-rwkv"
+  int classes = 0;                // RWKV-UNet: 0 = from the file; otherwise must agree with it
+  std::string geometry;           // FS-RWKV: "" = "native", or "official"
   std::filesystem::path input;    // safetensors, [N, C, H, W]
   std::string input_tensor;       // "" = the only (or first 4-D floating-point) tensor
   std::filesystem::path output;   // safetensors with one tensor, "output"

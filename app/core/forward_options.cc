@@ -14,13 +14,16 @@ std::string ForwardJobOptions::Check() const {
     return "--output is '" + output.string() + "', which is also read; choose another name";
   }
   if (!architecture.empty() && architecture != "rwkv-unet-t" && architecture != "rwkv-unet-s" &&
-      architecture != "rwkv-unet-b") {
+      architecture != "rwkv-unet-b" && architecture != "fs-rwkv") {
     return "--architecture is '" + architecture +
-           "'; it must be rwkv-unet-t, rwkv-unet-s or rwkv-unet-b";
+           "'; it must be rwkv-unet-t, rwkv-unet-s, rwkv-unet-b or fs-rwkv";
   }
   if (classes < 0) {
     return "--classes is " + std::to_string(classes) +
            "; it must be 1 or more, or 0 (from the file)";
+  }
+  if (!geometry.empty() && geometry != "native" && geometry != "official") {
+    return "--geometry is '" + geometry + "'; it must be native or official";
   }
   if (!wkv.empty() && wkv != "exact" && wkv != "official" && wkv != "official32" &&
       wkv != "official64") {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
@@ -84,9 +85,6 @@ VolumeInfo Describe(const io::Volume& volume) {
       info.sform_code = nifti->sform_code();
     }
   }
-  if (const auto* dicom = dynamic_cast<const io::DicomSource*>(volume.source.get())) {
-    info.big_endian = dicom->big_endian;
-  }
   info.geometry = volume.geometry;
   info.orientation = volume.geometry.OrientationLetters();
   info.type = io::NameOf(volume.type);
@@ -142,10 +140,35 @@ nlohmann::ordered_json TreeToJson(const io::DicomTree& tree, bool show_patient) 
   return json;
 }
 
+nlohmann::ordered_json ContoursToJson(const io::RtStruct& contours) {
+  nlohmann::ordered_json json;
+  json["label"] = contours.label;
+  json["frame_of_reference_uid"] = contours.frame_of_reference_uid;
+  json["referenced_series_uid"] = contours.referenced_series_uid;
+  json["rois"] = nlohmann::ordered_json::array();
+  for (const io::RtRoi& roi : contours.rois) {
+    size_t points = 0;
+    std::map<std::string, int> types;
+    for (const io::RtContour& contour : roi.contours) {
+      points += contour.points.size();
+      ++types[contour.type];
+    }
+    json["rois"].push_back(
+        {{"number", roi.number},
+         {"name", roi.name},
+         {"contours", types},
+         {"points", points},
+         {"colour", roi.has_rgb ? nlohmann::ordered_json(roi.rgb) : nlohmann::ordered_json()}});
+  }
+  json["notes"] = contours.notes;
+  return json;
+}
+
 nlohmann::ordered_json ItemToJson(const InfoItem& item, const InfoOptions& options) {
   nlohmann::ordered_json json;
   json["file"] = item.path.string();
   if (!item.error.empty()) json["error"] = item.error;
+  if (item.contours) json["rtstruct"] = ContoursToJson(*item.contours);
   if (item.dicom) json["dicom"] = TreeToJson(*item.dicom, options.show_patient);
   if (!item.has_info) return json;
   const VolumeInfo& info = item.info;
@@ -232,7 +255,9 @@ std::vector<InfoItem> DescribeVolumes(const std::vector<std::filesystem::path>& 
     InfoItem item;
     item.path = path;
     try {
-      if (io::IsDicom(path)) {
+      if (io::IsRtStruct(path)) {
+        item.contours = std::make_shared<const io::RtStruct>(io::ReadRtStruct(path));
+      } else if (io::IsDicom(path)) {
         DescribeDicom(item, options, progress);
       } else {
         io::ReadOptions read;

@@ -11,6 +11,7 @@
 
 #include "app/base/progress.h"
 #include "io/dicom.h"
+#include "io/rtstruct.h"
 #include "io/volume.h"
 
 namespace avocet::core {
@@ -44,6 +45,7 @@ struct InfoItem {
   std::string error;  // "" when it was read
   bool has_info = false;
   VolumeInfo info;
+  std::shared_ptr<const io::RtStruct> contours;  // of an RTSTRUCT, which has no voxels
   // Of DICOM: what was found there. A folder with several series has this and no `info`.
   std::shared_ptr<const io::DicomTree> dicom;
 };

@@ -44,16 +44,19 @@ std::string ToJson(const Manifest& manifest) {
   json["job"] = manifest.job;
   json["finished"] = UtcNow();
   json["input"] = {{"file", manifest.input.filename().string()}, {"sha256", manifest.input_sha256}};
-  json["model"] = {{"file", manifest.model.filename().string()},
-                   {"name", manifest.model_name},
-                   {"sha256", manifest.model_sha256}};
+  if (manifest.input_files > 1) json["input"]["files"] = manifest.input_files;
+  if (!manifest.model.empty())
+    json["model"] = {{"file", manifest.model.filename().string()},
+                     {"name", manifest.model_name},
+                     {"sha256", manifest.model_sha256}};
   json["output"] = {{"file", manifest.output.filename().string()},
                     {"sha256", manifest.output_sha256}};
   json["options"] = Object(manifest.options);
   json["protocol"] = Object(manifest.protocol);
   json["device"] = manifest.device;
   json["seconds"] = std::round(manifest.seconds * 1000) / 1000;
-  json["volumes_ml"] = ordered_json::object();
+  if (!manifest.figures.empty()) json["figures"] = Object(manifest.figures);
+  if (manifest.job == "segment") json["volumes_ml"] = ordered_json::object();
   for (const auto& [label, millilitres] : manifest.volumes_ml) {
     json["volumes_ml"][label] = std::round(millilitres * 1e4) / 1e4;
   }

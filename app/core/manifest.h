@@ -16,6 +16,8 @@ struct Manifest {
   std::string job;  // "segment"
   std::filesystem::path input;
   std::string input_sha256;
+  size_t input_files =
+      1;  // more of a DICOM series: the hash is that of all, in order of the slices
   std::filesystem::path model;
   std::string model_sha256;
   std::string model_name;
@@ -26,6 +28,8 @@ struct Manifest {
   std::string device;
   double seconds = 0;
   std::vector<std::pair<std::string, double>> volumes_ml;  // per foreground label
+  std::vector<std::pair<std::string, double>>
+      figures;  // measured on the result, with units in names
   std::vector<std::string> warnings;
 };
 

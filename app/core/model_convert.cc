@@ -6,6 +6,7 @@
 #include "app/base/error.h"
 #include "app/core/model_job.h"
 #include "io/file_util.h"
+#include "models/architecture/fs_rwkv_layout.h"
 #include "models/checkpoint/convert.h"
 #include "models/checkpoint/tensor_file.h"
 
@@ -74,13 +75,21 @@ void ApplyPreset(const std::string& preset, ModelCard& card) {
   }
 }
 
-void ApplyOptions(const ModelConvertOptions& options, ModelCard& card) {
+bool IsTranslation(const LayoutReport& layout) { return layout.architecture == "fs-rwkv"; }
+
+// The arithmetic of the CUDA kernel that the architecture's official code has.
+std::string OfficialWkv(const LayoutReport& layout) {
+  return IsTranslation(layout) ? "official64" : "official32";
+}
+
+void ApplyOptions(const ModelConvertOptions& options, const LayoutReport& layout, ModelCard& card) {
   if (!options.preset.empty()) ApplyPreset(options.preset, card);
   if (!options.name.empty()) card.name = options.name;
   if (!options.labels.empty()) card.labels = MakeLabels(options.labels);
   if (!options.modality.empty()) card.modality = options.modality;
   if (!options.plane.empty()) card.plane = options.plane;
-  if (!options.wkv.empty()) card.wkv = options.wkv == "official" ? "official32" : options.wkv;
+  if (!options.wkv.empty())
+    card.wkv = options.wkv == "official" ? OfficialWkv(layout) : options.wkv;
   if (!options.intensity.empty()) card.preprocessing.intensity = options.intensity;
   if (options.range.size() == 2) {
     card.preprocessing.lower = options.range[0];
@@ -113,14 +122,21 @@ ModelCard MakeCard(const ModelConvertOptions& options, const TensorFile& file,
   }
   if (card.empty()) {
     card.architecture = layout.architecture;
-    card.task = "segmentation";
     // Files without a card were trained with the official CUDA kernel.
-    card.wkv = "official32";
-    std::vector<std::string> names{"background"};
-    for (int c = 1; c < layout.classes; ++c) names.push_back("class " + std::to_string(c));
-    card.labels = MakeLabels(names);
+    card.wkv = OfficialWkv(layout);
+    if (IsTranslation(layout)) {
+      card.task = "translation";
+      card.modality = "MR";
+      // The official program took 8-bit slices; scaling a volume to [0, 1] is what comes nearest.
+      card.preprocessing.intensity = "percentile";
+    } else {
+      card.task = "segmentation";
+      std::vector<std::string> names{"background"};
+      for (int c = 1; c < layout.classes; ++c) names.push_back("class " + std::to_string(c));
+      card.labels = MakeLabels(names);
+    }
   }
-  ApplyOptions(options, card);
+  ApplyOptions(options, layout, card);
   if (card.architecture != layout.architecture) {
     throw ModelError("the card is for the architecture '" + card.architecture +
                      "', the tensors are '" + layout.architecture + "'");
@@ -130,7 +146,14 @@ ModelCard MakeCard(const ModelConvertOptions& options, const TensorFile& file,
                      layout.variant + "'");
   }
   card.variant = layout.variant;
+  if (IsTranslation(layout) != (card.task == "translation")) {
+    throw ModelError("the card is for the task '" + card.task + "', which " + layout.architecture +
+                     " does not do");
+  }
   if (card.labels.size() != static_cast<size_t>(layout.classes)) {
+    if (IsTranslation(layout)) {
+      throw ModelError("a translation model has no classes; leave --labels and --preset out");
+    }
     throw ModelError("the card has " + std::to_string(card.labels.size()) +
                      " labels, but the network has " + std::to_string(layout.classes) +
                      " classes; give one name a class with --labels, background first");
@@ -240,7 +263,7 @@ ModelConvertResult ConvertModel(const ModelConvertOptions& options, Progress& pr
       progress.Warn("'" + options.input.string() + "': " + layout->Complaint());
     }
     // A card describes a whole network; an encoder alone stays a plain tensor file.
-    const bool whole = !layout->encoder_only && layout->classes > 0;
+    const bool whole = !layout->encoder_only && (layout->classes > 0 || IsTranslation(*layout));
     if (whole) {
       result.card = MakeCard(options, file, *layout);
       models::SetCard(file, result.card);
@@ -250,7 +273,11 @@ ModelConvertResult ConvertModel(const ModelConvertOptions& options, Progress& pr
     } else {
       file.metadata.emplace("format", "pt");
     }
-    if (!options.keep_unused) result.dropped = DropUnused(*layout, file);
+    if (!options.keep_unused) {
+      result.dropped = DropUnused(*layout, file);
+    } else if (IsTranslation(*layout)) {
+      models::AddWaveletFilters(file);  // the official code refuses a file without them
+    }
   }
   if (!options.dtype.empty()) ConvertTensors(options, file, progress);
   for (const auto& [name, tensor] : file.tensors) {

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -15,11 +16,15 @@
 #include "app/core/image_checks.h"
 #include "app/core/machine.h"
 #include "app/core/manifest.h"
+#include "app/core/mask_file.h"
 #include "app/core/segment_plan.h"
 #include "app/core/select_device.h"
 #include "app/core/shipped.h"
 #include "app/core/torch_errors.h"
+#include "io/dicom_seg.h"
 #include "io/file_util.h"
+#include "io/format.h"
+#include "io/format_list.h"
 #include "io/volume_io.h"
 #include "models/load_network.h"
 #include "models/predict/predictor.h"
@@ -172,11 +177,20 @@ class Segmenter {
   }
 
   // `begin` and `share`: the part of the whole progress that belongs to this case.
-  void Run(SegmentCase& item, double begin, double share, Progress& progress) {
+  void Run(SegmentCase& item, const JobInput& input, double begin, double share,
+           Progress& progress) {
     const auto start = Clock::now();
-    const std::string name = item.input.filename().string();
+    const std::string name = input.series ? input.name : item.input.filename().string();
     UpdateOrThrow(progress, begin, name + ": reading");
-    io::Volume image = io::ReadVolume(item.input);
+    PartOf reading(progress, begin, begin + share * 0.05);
+    io::Volume image = ReadInput(input, options_.regularise, reading);
+    const bool to_seg = io::FormatByName(item.output) == &io::DicomFormat();
+    io::SourceSeries series;
+    if (to_seg) {  // what it cannot be written on is said before minutes of computing
+      const auto* source = dynamic_cast<const io::DicomSource*>(image.source.get());
+      if (!source) throw IoError("'" + item.input.string() + "' is not read from DICOM");
+      series = io::SourceOf(*source);
+    }
     CheckShape(image, item.input.string());
     CheckMemory(image, model_, options_, item.input.string());
     std::vector<std::string> warnings = image.notes;
@@ -191,12 +205,15 @@ class Segmenter {
 
     const models::Prediction prediction =
         Predict(image.geometry, values, [&](int64_t done, int64_t total) {
-          UpdateOrThrow(progress, begin + share * 0.95 * done / total,
+          UpdateOrThrow(progress, begin + share * (0.05 + 0.9 * done / total),
                         name + ": slice " + std::to_string(done) + " of " + std::to_string(total));
         });
     MeasureVolumes(image.geometry, prediction.labels, item);
-    UpdateOrThrow(progress, begin + share * 0.95, name + ": writing");
-    Write(image, prediction, item, start, warnings);
+    UpdateOrThrow(progress, begin + share * 0.96, name + ": writing");
+    const size_t told = warnings.size();
+    Write(image, prediction, item, to_seg ? &series : nullptr, start, warnings,
+          FilesOf(input, image));
+    for (size_t w = told; w < warnings.size(); ++w) progress.Warn(name + ": " + warnings[w]);
     item.seconds = SecondsSince(start);
   }
 
@@ -230,7 +247,8 @@ class Segmenter {
   }
 
   void Write(const io::Volume& image, const models::Prediction& prediction, const SegmentCase& item,
-             Clock::time_point start, const std::vector<std::string>& warnings) const {
+             const io::SourceSeries* series, Clock::time_point start,
+             std::vector<std::string>& warnings, const std::vector<fs::path>& files) const {
     OutputSet outputs;
     io::Volume mask = io::ZerosLike(
         image, highest_label_ <= 255 ? io::VoxelType::kUInt8 : io::VoxelType::kUInt16);
@@ -240,13 +258,20 @@ class Segmenter {
     } else {
       std::copy(prediction.labels.begin(), prediction.labels.end(), mask.As<uint16_t>());
     }
-    io::WriteVolume(mask, outputs.Begin(item.output));
+    if (series) {
+      const io::SegWriteResult written =
+          io::WriteDicomSeg(mask, *series, outputs.Begin(item.output), SegOptions());
+      warnings.insert(warnings.end(), written.notes.begin(), written.notes.end());
+      if (written.patient_left_out) warnings.emplace_back(kPatientLeftOut);
+    } else {
+      io::WriteVolume(mask, outputs.Begin(item.output));
+    }
     WriteProbabilities(image, prediction, item, outputs);
     const auto& labels = model_.card.labels;
     io::WriteFileAtomically(outputs.Begin(Beside(item.output, ".labels.json")), LabelsJson(labels));
     io::WriteFileAtomically(outputs.Begin(Beside(item.output, ".labels.txt")),
                             LabelsItkSnap(labels));
-    Manifest manifest = ManifestFor(item);
+    Manifest manifest = ManifestFor(item, files);
     manifest.seconds = SecondsSince(start);
     manifest.warnings = warnings;
     io::WriteFileAtomically(outputs.Begin(Beside(item.output, ".manifest.json")), ToJson(manifest));
@@ -267,11 +292,29 @@ class Segmenter {
     }
   }
 
-  Manifest ManifestFor(const SegmentCase& item) const {
+  io::SegWriteOptions SegOptions() const {
+    io::SegWriteOptions write;
+    write.series_description = "Avocet segmentation";
+    write.keep_patient = options_.keep_patient;
+    write.algorithm_name = model_.card.name.empty() ? "Avocet" : "Avocet " + model_.card.name;
+    for (size_t c = 1; c < model_.card.labels.size(); ++c) {
+      const models::LabelInfo& label = model_.card.labels[c];
+      io::SegmentToWrite entry;
+      entry.value = label.value;
+      entry.segment.label = label.name;
+      entry.segment.has_rgb = true;
+      entry.segment.rgb = label.colour;
+      write.segments.push_back(std::move(entry));
+    }
+    return write;
+  }
+
+  Manifest ManifestFor(const SegmentCase& item, const std::vector<fs::path>& files) const {
     Manifest manifest;
     manifest.job = "segment";
     manifest.input = item.input;
-    manifest.input_sha256 = io::Sha256OfFile(item.input);
+    manifest.input_sha256 = io::Sha256OfFiles(files);
+    manifest.input_files = files.size();
     manifest.model = model_.path;
     manifest.model_sha256 = model_.sha256;
     manifest.model_name = model_.card.name;
@@ -281,6 +324,7 @@ class Segmenter {
                         {"batch", std::to_string(options_.batch)},
                         {"probabilities", options_.probabilities ? "true" : "false"},
                         {"force", options_.force ? "true" : "false"},
+                        {"regularise", options_.regularise ? "true" : "false"},
                         {"device", options_.device.text}};
     const models::Preprocessing& steps = model_.card.preprocessing;
     char bounds[96];
@@ -331,29 +375,36 @@ void CheckFolderWritable(const fs::path& folder) {
 SegmentResult Segment(const SegmentOptions& options, Progress& progress) {
   if (const std::string wrong = options.Check(); !wrong.empty()) throw OptionError(wrong);
   SegmentResult result;
-  result.cases = PlanSegment(options);
-  const bool several = WritesToFolder(options);
+  PartOf looking(progress, 0, 0.02);
+  const std::vector<JobInput> inputs = ExpandInputs(
+      options.inputs, options.series, options.regularise, !NamesOneMask(options), looking);
+  result.cases = PlanSegment(options, inputs);
+  const bool several = WritesToFolder(options, inputs.size());
   if (!several) {
     const fs::path parent = options.output.parent_path();
     CheckFolderWritable(parent.empty() ? fs::path(".") : parent);
   }
   const at::Device device = SelectDevice(options.device, progress);
-  UpdateOrThrow(progress, 0, "loading the model");
+  UpdateOrThrow(progress, 0.02, "loading the model");
   Segmenter segmenter(options, LoadModel(options, device));
   if (several) {
     MakeFolder(options.output);
     CheckFolderWritable(options.output);
   }
-  const double share = 1.0 / result.cases.size();
+  const double share = 0.98 / static_cast<double>(result.cases.size());
   for (size_t i = 0; i < result.cases.size(); ++i) {
     SegmentCase& item = result.cases[i];
     if (!several) {
-      segmenter.Run(item, 0, 1, progress);
+      segmenter.Run(item, inputs[i], 0.02, 0.98, progress);
+      continue;
+    }
+    if (!item.error.empty()) {
+      ++result.failed;
       continue;
     }
     // One bad file does not stop the rest; what is wrong with the run itself does.
     try {
-      segmenter.Run(item, i * share, share, progress);
+      segmenter.Run(item, inputs[i], 0.02 + static_cast<double>(i) * share, share, progress);
     } catch (const IoError& error) {
       item.error = error.what();
     } catch (const std::bad_alloc&) {

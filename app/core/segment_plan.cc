@@ -5,7 +5,9 @@
 #include <string>
 
 #include "app/base/error.h"
+#include "io/array_volume.h"
 #include "io/format.h"
+#include "io/format_list.h"
 #include "io/volume_io.h"
 
 namespace avocet::core {
@@ -17,14 +19,18 @@ bool IsFolder(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
-bool IsWritableVolumeName(const fs::path& path) {
+bool IsDicomName(const fs::path& path) { return io::FormatByName(path) == &io::DicomFormat(); }
+
+bool IsMaskName(const fs::path& path) {
   const io::Format* format = io::FormatByName(path);
-  return format != nullptr && format->CanWrite();
+  return format != nullptr && (format->CanWrite() || IsDicomName(path));
 }
 
-fs::path NameInFolder(const fs::path& input) {
-  if (IsWritableVolumeName(input)) return input.filename();
-  return io::StemOf(input) + ".nii.gz";
+fs::path NameInFolder(const JobInput& input, const std::string& format) {
+  if (!format.empty()) return input.name + "." + format;
+  const io::Format* own = io::FormatByName(input.path);
+  if (!input.series && own != nullptr && own->CanWrite()) return input.path.filename();
+  return input.name + ".nii.gz";
 }
 
 bool SameFile(const fs::path& a, const fs::path& b) {
@@ -43,45 +49,54 @@ std::string SegmentOptions::Check() const {
   if (tta != "none" && tta != "flip" && tta != "flip-rot") {
     return "--tta is '" + tta + "'; it must be none, flip or flip-rot";
   }
+  if (!format.empty() && !IsMaskName("mask." + format)) {
+    return "--format is '" + format + "'; it must be dcm or an ending of " +
+           io::WritableExtensions() + ", without the dot";
+  }
   return device.Check();
 }
 
-bool WritesToFolder(const SegmentOptions& options) {
-  return options.inputs.size() != 1 || IsFolder(options.inputs[0]) || IsFolder(options.output);
+bool NamesOneMask(const SegmentOptions& options) {
+  return !IsFolder(options.output) && IsMaskName(options.output);
 }
 
-std::vector<SegmentCase> PlanSegment(const SegmentOptions& options) {
-  const bool to_folder = WritesToFolder(options);
+bool WritesToFolder(const SegmentOptions& options, size_t images) {
+  if (images != 1 || IsFolder(options.output)) return true;
+  return IsFolder(options.inputs.at(0)) && !IsMaskName(options.output);
+}
+
+std::vector<SegmentCase> PlanSegment(const SegmentOptions& options,
+                                     const std::vector<JobInput>& inputs) {
+  const bool to_folder = WritesToFolder(options, inputs.size());
   std::error_code error;
-  if (to_folder && fs::exists(options.output, error) && !IsFolder(options.output)) {
-    throw OptionError("--output '" + options.output.string() +
-                      "' is a file; with several inputs or a folder it must be a folder");
+  if (to_folder && !IsFolder(options.output) &&
+      (fs::exists(options.output, error) || IsMaskName(options.output))) {
+    throw OptionError("--output '" + options.output.string() + "' is a file; " +
+                      std::to_string(inputs.size()) + " images need a folder");
   }
-  if (options.inputs.size() == 1 && !fs::exists(options.inputs[0], error)) {
-    throw IoError("'" + options.inputs[0].string() + "' is not there; check the name");
+  if (inputs.size() == 1 && !inputs[0].series &&
+      !fs::exists(io::SplitMember(inputs[0].path).file, error)) {
+    throw IoError("'" + inputs[0].path.string() + "' is not there; check the name");
   }
-  if (!to_folder && !IsWritableVolumeName(options.output)) {
+  if (!to_folder && !IsMaskName(options.output)) {
     throw OptionError("--output '" + options.output.string() +
-                      "' has an ending that cannot be written; use one of " +
+                      "' has an ending that cannot be written; use .dcm (DICOM SEG) or one of " +
                       io::WritableExtensions());
   }
   std::vector<SegmentCase> cases;
-  const auto add = [&](const fs::path& input) {
+  for (const JobInput& input : inputs) {
     SegmentCase item;
-    item.input = input;
-    item.output = to_folder ? options.output / NameInFolder(input) : options.output;
-    cases.push_back(item);
-  };
-  for (const fs::path& input : options.inputs) {
-    if (!IsFolder(input)) {
-      add(input);
-      continue;
+    item.input = input.path;
+    item.output = to_folder ? options.output / NameInFolder(input, options.format) : options.output;
+    item.error = input.error;
+    if (item.error.empty() && !input.series && IsDicomName(item.output)) {
+      const std::string what = "'" + input.path.string() +
+                               "' is not a DICOM series, and a DICOM SEG belongs to one; write "
+                               "another format, such as .nii.gz";
+      if (inputs.size() == 1) throw OptionError(what);
+      item.error = what;
     }
-    const auto files = io::ListVolumes(input);
-    if (files.empty()) {
-      throw IoError("folder '" + input.string() + "' holds no images");
-    }
-    for (const fs::path& file : files) add(file);
+    cases.push_back(std::move(item));
   }
   std::map<fs::path, fs::path> input_of;
   for (const SegmentCase& item : cases) {

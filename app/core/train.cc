@@ -207,8 +207,8 @@ TrainResult TrainOnFolder(const TrainOptions& options, Progress& progress) {
   result.best_dice = trained.best_dice;
   if (trained.best_epoch > 0) {
     const auto& best = trained.epochs.at(trained.best_epoch - 1);
-    for (size_t c = 0; c < best.class_dice.size(); ++c) {
-      result.best_class_dice.emplace_back(dataset.labels[c + 1].name, best.class_dice[c]);
+    for (size_t c = 0; c + 1 < best.scores.size(); ++c) {  // the last is the mean
+      result.best_class_dice.emplace_back(dataset.labels[c + 1].name, best.scores[c]);
     }
   }
   result.model = options.output / "model.safetensors";

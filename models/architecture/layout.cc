@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "io/file_util.h"
+#include "models/architecture/fs_rwkv_layout.h"
 #include "models/architecture/rwkv_unet_layout.h"
 #include "models/checkpoint/readers.h"
 
@@ -15,6 +16,7 @@ constexpr std::string_view kEncoder = "encoder.";
 // One row an architecture, most specific first. Add the next one here.
 using Detector = std::optional<LayoutReport> (*)(const TensorFile& file);
 constexpr Detector kDetectors[] = {
+    &DetectFsRwkv,
     &DetectRwkvUnet,
 };
 

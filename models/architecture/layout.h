@@ -27,11 +27,11 @@ struct TensorSpec {
 // What a tensor file holds, seen as a network of a known architecture. Names are those of the whole
 // network, also where the file leaves a prefix out (see encoder_only).
 struct LayoutReport {
-  std::string architecture;  // "rwkv-unet"
-  std::string variant;       // "T", "S", "B"
+  std::string architecture;  // "rwkv-unet", "fs-rwkv"
+  std::string variant;       // "T", "S", "B"; "dim48-4.6.6.8-r4"
   int classes = 0;           // 0 when the file does not say (no final layer)
   // "used": only tensors with influence; "lean", "full": exactly those of the two published
-  // revisions; "other": some unused tensors, or holes.
+  // revisions (FS-RWKV has one, "full"); "other": some unused tensors, or holes.
   std::string layout;
   // The file holds an encoder and nothing else (ImageNet pre-training). Its names may lack the
   // prefix "encoder.".

@@ -55,6 +55,18 @@ SliceLayout FindSliceLayout(const VolumeView& volume, const std::string& plane) 
   return layout;
 }
 
+std::string ChoosePlane(const VolumeView& volume, const std::string& otherwise) {
+  for (const char* plane : {"axial", "coronal", "sagittal"}) {
+    const SliceLayout layout = FindSliceLayout(volume, plane);
+    if (layout.size[0] == 1 && layout.size[1] > 1 && layout.size[2] > 1) return plane;
+  }
+  for (const char* plane : {"axial", "coronal", "sagittal"}) {
+    const SliceLayout layout = FindSliceLayout(volume, plane);
+    if (layout.spacing[0] > 1.1 * std::max(layout.spacing[1], layout.spacing[2])) return plane;
+  }
+  return otherwise;
+}
+
 SliceLayout StoredSliceLayout(const VolumeView& volume) {
   SliceLayout layout;
   for (int part = 0; part < 3; ++part) {

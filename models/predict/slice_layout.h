@@ -40,6 +40,11 @@ struct SliceLayout {
 // Throws ModelError when `plane` is none of "axial", "coronal", "sagittal".
 SliceLayout FindSliceLayout(const VolumeView& volume, const std::string& plane);
 
+// The plane in which a volume was acquired, as far as its grid tells: that of its only slice, or
+// the one across the axis whose spacing exceeds both others by more than a tenth. `otherwise` when
+// there is none (isotropic voxels).
+std::string ChoosePlane(const VolumeView& volume, const std::string& otherwise);
+
 // Slices along k, rows along j, columns along i, nothing reversed: the array as stored, which is
 // what the published TransUNet protocol takes.
 SliceLayout StoredSliceLayout(const VolumeView& volume);

@@ -19,26 +19,6 @@ constexpr int kMultiple = 16;  // input sides are padded to it
 
 }  // namespace
 
-WkvMode WkvModeFromName(const std::string& name) {
-  if (name == "exact") return WkvMode::kExact;
-  if (name == "official" || name == "official32") return WkvMode::kOfficial32;
-  if (name == "official64") return WkvMode::kOfficial64;
-  throw OptionError("the WKV mode is '" + name +
-                    "'; it must be exact, official, official32 or official64");
-}
-
-const char* NameOf(WkvMode mode) {
-  switch (mode) {
-    case WkvMode::kExact:
-      return "exact";
-    case WkvMode::kOfficial32:
-      return "official32";
-    case WkvMode::kOfficial64:
-      return "official64";
-  }
-  return "";
-}
-
 RwkvUnetConfig RwkvUnetConfig::ForVariant(const std::string& variant, int classes) {
   if (classes < 1) {
     throw OptionError("the number of classes is " + std::to_string(classes) +

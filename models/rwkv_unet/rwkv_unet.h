@@ -6,19 +6,13 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
+#include "models/forward_options.h"
 #include "models/parameters.h"
 
 namespace avocet::models {
-
-// Which arithmetic of the Bi-WKV operator a network runs (shared/spec/wkv.md 1.3): the definition,
-// or what the official CUDA kernel computes with 32 or 64 token chunks.
-enum class WkvMode : int { kExact = 0, kOfficial32 = 32, kOfficial64 = 64 };
-WkvMode WkvModeFromName(const std::string& name);  // "exact", "official" (= 32), "official32", ...
-const char* NameOf(WkvMode mode);
 
 // Sizes of RWKV-UNet (Jiang et al. 2025), variants T, S and B.
 struct RwkvUnetConfig {
@@ -33,16 +27,7 @@ struct RwkvUnetConfig {
   static RwkvUnetConfig ForVariant(const std::string& variant, int classes);
 };
 
-// Receives intermediate results by name ("encoder.stage3.1", "ccm.channel", "decoder2", ...).
-using ActivationHook = std::function<void(const std::string& name, const at::Tensor& value)>;
-
 struct RwkvUnetBlock;
-
-struct ForwardOptions {
-  bool training = false;               // batch statistics, running-average update, drop-path
-  at::Generator* generator = nullptr;  // for drop-path; without one, drop-path is off
-  const ActivationHook* hook = nullptr;
-};
 
 // The network as a function of named tensors: names and shapes are those of the official state
 // dictionary, so that any checkpoint can be loaded, saved and compared by name. Only tensors that

@@ -13,7 +13,6 @@
 namespace avocet::models {
 namespace {
 
-constexpr size_t kQueueDepth = 3;
 enum Purpose : uint64_t { kOrder = 1, kBackground = 2, kAugment = 3 };
 
 int64_t RoundUp16(int64_t value) { return (value + 15) / 16 * 16; }
@@ -126,46 +125,6 @@ SliceDataset::Batch SliceDataset::MakeBatch(int64_t epoch, int64_t step,
                  batch.image.data_ptr<float>() + i * channels() * rows * cols,
                  batch.label.data_ptr<uint8_t>() + i * rows * cols);
   }
-  return batch;
-}
-
-BatchQueue::BatchQueue(const SliceDataset& dataset, int64_t epoch, int64_t first_step)
-    : dataset_(dataset), thread_([this, epoch, first_step] { Produce(epoch, first_step); }) {}
-
-BatchQueue::~BatchQueue() {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    stop_ = true;
-  }
-  changed_.notify_all();
-  thread_.join();
-}
-
-void BatchQueue::Produce(int64_t epoch, int64_t first_step) {
-  try {
-    const std::vector<int64_t> order = dataset_.EpochOrder(epoch);
-    for (int64_t step = first_step; step < dataset_.steps_per_epoch(); ++step) {
-      SliceDataset::Batch batch = dataset_.MakeBatch(epoch, step, order);
-      std::unique_lock<std::mutex> lock(mutex_);
-      changed_.wait(lock, [this] { return stop_ || ready_.size() < kQueueDepth; });
-      if (stop_) return;
-      ready_.push_back(std::move(batch));
-      changed_.notify_all();
-    }
-  } catch (...) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    failure_ = std::current_exception();
-    changed_.notify_all();
-  }
-}
-
-SliceDataset::Batch BatchQueue::Next() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  changed_.wait(lock, [this] { return failure_ || !ready_.empty(); });
-  if (ready_.empty()) std::rethrow_exception(failure_);
-  SliceDataset::Batch batch = std::move(ready_.front());
-  ready_.pop_front();
-  changed_.notify_all();
   return batch;
 }
 

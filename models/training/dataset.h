@@ -3,13 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
-#include <exception>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "models/model_card.h"
@@ -82,29 +77,6 @@ class SliceDataset {
   std::vector<Stack> stacks_;
   std::vector<Item> items_;
   int64_t foreground_ = 0;
-};
-
-// Makes the batches of one epoch ahead of time on a thread of its own. Batches come out in order.
-class BatchQueue {
- public:
-  BatchQueue(const SliceDataset& dataset, int64_t epoch, int64_t first_step);
-  ~BatchQueue();
-  BatchQueue(const BatchQueue&) = delete;
-  BatchQueue& operator=(const BatchQueue&) = delete;
-
-  // The next batch; rethrows what failed on the other thread.
-  SliceDataset::Batch Next();
-
- private:
-  void Produce(int64_t epoch, int64_t first_step);
-
-  const SliceDataset& dataset_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<SliceDataset::Batch> ready_;
-  std::exception_ptr failure_;
-  bool stop_ = false;
-  std::thread thread_;
 };
 
 }  // namespace avocet::models

@@ -11,9 +11,10 @@ namespace {
 constexpr double kPi = 3.14159265358979323846;
 constexpr double kPolyPower = 0.9;
 constexpr double kAcdcFloor = 1e-6;
-constexpr std::array<const char*, 7> kNames = {"cosine",          "poly",          "constant",
-                                               "cosine-epoch",    "acdc-official", "acdc-release",
-                                               "synapse-official"};
+constexpr double kFsRwkvFloor = 1e-6;
+constexpr std::array<const char*, 8> kNames = {"cosine",           "poly",          "constant",
+                                               "cosine-epoch",     "acdc-official", "acdc-release",
+                                               "synapse-official", "fs-rwkv"};
 
 double HalfCosine(double fraction) { return 0.5 * (1 + std::cos(kPi * fraction)); }
 
@@ -66,6 +67,9 @@ double LearningRate(const ScheduleOptions& o, int64_t step) {
   if (o.name == "cosine-epoch") {
     const int64_t finished = step / o.steps_per_epoch;
     return o.base * HalfCosine(static_cast<double>(finished) / o.epochs);
+  }
+  if (o.name == "fs-rwkv") {
+    return PerIterationCosine(o.base, kFsRwkvFloor, o.epochs, step / o.steps_per_epoch);
   }
 
   if (step < o.warmup_steps) return o.base * static_cast<double>(step + 1) / o.warmup_steps;

@@ -15,6 +15,7 @@ namespace avocet::models {
 //   the published training script (shared/spec/rwkv_unet.md 15.3).
 // "acdc-official": cosine of period floor(3 E / 4) stepped every iteration, floor 1e-6 (15.4).
 // "acdc-release": the same with period E and floor 0.
+// "fs-rwkv": half cosine over epochs down to 1e-6 (shared/spec/fs_rwkv.md 11).
 struct ScheduleOptions {
   std::string name = "cosine";
   double base = 1e-3;

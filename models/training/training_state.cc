@@ -15,13 +15,11 @@ namespace {
 
 using nlohmann::json;
 constexpr const char* kKey = "avocet-training";
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 
 json ToJson(const EpochRecord& r) {
-  return {{"epoch", r.epoch},         {"lr", r.learning_rate},
-          {"loss", r.loss},           {"ce", r.ce},
-          {"dice_loss", r.dice_loss}, {"class_dice", r.class_dice},
-          {"mean_dice", r.mean_dice}, {"seconds", r.seconds}};
+  return {{"epoch", r.epoch}, {"lr", r.learning_rate}, {"loss", r.loss},
+          {"parts", r.parts}, {"scores", r.scores},    {"seconds", r.seconds}};
 }
 
 EpochRecord RecordFromJson(const json& j) {
@@ -29,10 +27,8 @@ EpochRecord RecordFromJson(const json& j) {
   r.epoch = j.at("epoch");
   r.learning_rate = j.at("lr");
   r.loss = j.at("loss");
-  r.ce = j.at("ce");
-  r.dice_loss = j.at("dice_loss");
-  r.class_dice = j.at("class_dice").get<std::vector<double>>();
-  r.mean_dice = j.at("mean_dice");
+  r.parts = j.at("parts").get<std::vector<double>>();
+  r.scores = j.at("scores").get<std::vector<double>>();
   r.seconds = j.at("seconds");
   return r;
 }
@@ -80,13 +76,14 @@ void SaveTraining(const std::filesystem::path& path, const std::string& fingerpr
             {"epoch", state.epoch},
             {"step_in_epoch", state.step_in_epoch},
             {"loss_sum", state.loss_sum},
-            {"ce_sum", state.ce_sum},
-            {"dice_sum", state.dice_sum},
+            {"part_sums", state.part_sums},
             {"epoch_seconds", state.epoch_seconds},
-            {"best_dice", state.best_dice},
-            {"best_epoch", state.best_epoch},
+            {"best", json::array()},
             {"optimizer_steps", optimizer.steps()},
             {"epochs", json::array()}};
+  for (const TrainingState::Best& best : state.best) {
+    j["best"].push_back({{"value", best.value}, {"epoch", best.epoch}});
+  }
   for (const EpochRecord& record : state.epochs) j["epochs"].push_back(ToJson(record));
   TensorFile file;
   file.metadata[kKey] = j.dump();
@@ -118,11 +115,11 @@ void LoadTraining(const std::filesystem::path& path, const std::string& fingerpr
     state.epoch = j.at("epoch");
     state.step_in_epoch = j.at("step_in_epoch");
     state.loss_sum = j.at("loss_sum");
-    state.ce_sum = j.at("ce_sum");
-    state.dice_sum = j.at("dice_sum");
+    state.part_sums = j.at("part_sums").get<std::vector<double>>();
     state.epoch_seconds = j.at("epoch_seconds");
-    state.best_dice = j.at("best_dice");
-    state.best_epoch = j.at("best_epoch");
+    state.best.clear();
+    for (const json& best : j.at("best"))
+      state.best.push_back({best.at("value"), best.at("epoch")});
     optimizer_steps = j.at("optimizer_steps");
     state.epochs.clear();
     for (const json& record : j.at("epochs")) state.epochs.push_back(RecordFromJson(record));
@@ -139,25 +136,25 @@ void LoadTraining(const std::filesystem::path& path, const std::string& fingerpr
   optimizer.Load(file, optimizer_steps);
 }
 
-std::string LogCsv(const std::vector<EpochRecord>& epochs, const ModelCard& card) {
-  std::string text = "epoch,learning_rate,loss,ce,dice_loss";
-  for (size_t c = 1; c < card.labels.size(); ++c) text += ",dice_" + card.labels[c].name;
-  text += ",dice_mean,seconds\n";
+std::string LogCsv(const std::vector<EpochRecord>& epochs, const std::vector<std::string>& parts,
+                   const std::vector<std::string>& scores) {
+  std::string text = "epoch,learning_rate,loss";
+  for (const std::string& part : parts) text += "," + part;
+  for (const std::string& score : scores) text += "," + score;
+  text += ",seconds\n";
   char buffer[160];
   for (const EpochRecord& r : epochs) {
-    std::snprintf(buffer, sizeof buffer, "%lld,%.6g,%.6f,%.6f,%.6f",
-                  static_cast<long long>(r.epoch), r.learning_rate, r.loss, r.ce, r.dice_loss);
+    std::snprintf(buffer, sizeof buffer, "%lld,%.6g,%.6f", static_cast<long long>(r.epoch),
+                  r.learning_rate, r.loss);
     text += buffer;
-    for (size_t c = 1; c < card.labels.size(); ++c) {
-      text += ",";
-      if (r.class_dice.size() + 1 == card.labels.size()) {
-        std::snprintf(buffer, sizeof buffer, "%.5f", r.class_dice[c - 1]);
-        text += buffer;
-      }
+    for (const double part : r.parts) {
+      std::snprintf(buffer, sizeof buffer, ",%.6f", part);
+      text += buffer;
     }
-    text += ",";
-    if (!r.class_dice.empty()) {
-      std::snprintf(buffer, sizeof buffer, "%.5f", r.mean_dice);
+    for (size_t c = 0; c < scores.size(); ++c) {
+      text += ",";
+      if (r.scores.size() != scores.size()) continue;
+      std::snprintf(buffer, sizeof buffer, "%.5f", r.scores[c]);
       text += buffer;
     }
     std::snprintf(buffer, sizeof buffer, ",%.1f\n", r.seconds);

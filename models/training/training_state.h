@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "models/training/optimizer.h"
-#include "models/training/trainer.h"
+#include "models/training/training_engine.h"
 
 namespace avocet::models {
 
@@ -15,9 +15,13 @@ namespace avocet::models {
 struct TrainingState {
   int64_t epoch = 0;          // 0-based epoch in progress
   int64_t step_in_epoch = 0;  // steps done in it
-  double loss_sum = 0, ce_sum = 0, dice_sum = 0, epoch_seconds = 0;
-  double best_dice = -1;
-  int64_t best_epoch = 0;
+  double loss_sum = 0, epoch_seconds = 0;
+  std::vector<double> part_sums;
+  struct Best {
+    double value = 0;
+    int64_t epoch = 0;
+  };
+  std::vector<Best> best;  // by selector, empty before the first validation
   std::vector<EpochRecord> epochs;
 };
 
@@ -33,7 +37,8 @@ void LoadTraining(const std::filesystem::path& path, const std::string& fingerpr
                   TrainingState& state, ParameterStore& parameters, WeightAverage* average,
                   AdamW& optimizer);
 
-// The text of log.csv.
-std::string LogCsv(const std::vector<EpochRecord>& epochs, const ModelCard& card);
+// The text of log.csv: epoch, learning rate, loss, its parts, scores, seconds.
+std::string LogCsv(const std::vector<EpochRecord>& epochs, const std::vector<std::string>& parts,
+                   const std::vector<std::string>& scores);
 
 }  // namespace avocet::models

@@ -313,22 +313,27 @@ TEST(SegmentPlan, NamesOutputs) {
   options.inputs = {folder / "in"};
   options.model = "m";
   options.output = folder / "out";
-  auto plan = PlanSegment(options);
+  SilentProgress progress;
+  const auto plan_of = [&](const SegmentOptions& given) {
+    return PlanSegment(given, ExpandInputs(given.inputs, given.series, given.regularise,
+                                           !NamesOneMask(given), progress));
+  };
+  auto plan = plan_of(options);
   ASSERT_EQ(plan.size(), 2u);
   EXPECT_EQ(plan[0].output, folder / "out/a.nii.gz");
   EXPECT_EQ(plan[1].output, folder / "out/b.nii");
   options.inputs = {folder / "in/b.nii"};  // one file into a folder that is there
-  plan = PlanSegment(options);
+  plan = plan_of(options);
   EXPECT_EQ(plan[0].output, folder / "out/b.nii");
   options.inputs = {folder / "in", folder / "other"};
-  EXPECT_THROW(PlanSegment(options), OptionError);
+  EXPECT_THROW(plan_of(options), OptionError);
   options.inputs = {folder / "out"};  // no images
-  EXPECT_THROW(PlanSegment(options), IoError);
+  EXPECT_THROW(plan_of(options), IoError);
   options.inputs = {folder / "in"};
   options.output = folder / "in";
-  EXPECT_THROW(PlanSegment(options), OptionError);
+  EXPECT_THROW(plan_of(options), OptionError);
   options.output = folder / "in/b.nii";
-  EXPECT_THROW(PlanSegment(options), OptionError);
+  EXPECT_THROW(plan_of(options), OptionError);
 }
 
 TEST(ImageChecks, TellLabelMapsFromImages) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// libFuzzer target of the checkpoint readers. Build with clang and -DAVOCET_FUZZ=ON
-// -DAVOCET_SANITIZE=address, run `checkpoint_fuzz CORPUS`, with tests/data/checkpoint as seeds.
-// The first byte chooses: 'Z' a pickle, put into a zip container with right checksums; 'S' a
-// safetensors header, given the right length; anything else a whole file.
+// Checkpoints. The first byte chooses: 'Z' a pickle, put into a zip container with right checksums;
+// 'S' a safetensors header, given the right length; anything else a whole file.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -12,6 +10,7 @@
 #include "models/architecture/layout.h"
 #include "models/checkpoint/tensor_file.h"
 #include "models/model_card.h"
+#include "tests/fuzz/fuzz_target.h"
 #include "tests/models/checkpoint_builder.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -39,7 +38,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!gzip && total > bytes.size() * 64 + (size_t{1} << 20)) std::abort();
     models::DetectArchitecture(file);
     models::CardOf(file);
-  } catch (const ModelError&) {
+    ++fuzz::Outcomes().read;
+  } catch (const ModelError& error) {  // bytes have no name
+    ++fuzz::Outcomes().refused;
+    fuzz::CheckMessage(error.what(), "");
   }
   return 0;
 }

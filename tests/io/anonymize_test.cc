@@ -113,8 +113,8 @@ TEST(Anonymize, ReferencesBetweenFilesHold) {
   const test::SeriesSpec spec;
   const auto files = test::WriteSeries(folder / "in", spec);
   const Volume mask = test::LopsidedLabels(test::GridOf(spec));
-  WriteDicomSeg(mask, files, folder / "in/seg", {});
-  WriteRtStruct(mask, files, folder / "in/rs", {});
+  WriteDicomSeg(mask, test::SourceOfFiles(files), folder / "in/seg", {});
+  WriteRtStruct(mask, test::SourceOfFiles(files), folder / "in/rs", {});
   fs::create_directories(folder / "out");
   Anonymizer anonymizer;
   std::vector<fs::path> images;
@@ -127,7 +127,7 @@ TEST(Anonymize, ReferencesBetweenFilesHold) {
     anonymizer.Load(folder / "in" / name);
     anonymizer.Save(folder / "out" / name);
   }
-  const SourceSeries source = ReadSourceSeries(images);
+  const SourceSeries source = test::SourceOfFiles(images);
   EXPECT_EQ(source.slices.size(), 7U);
   const SegReadResult before = ReadDicomSeg(folder / "in/seg");
   const SegReadResult after = ReadDicomSeg(folder / "out/seg", &source);
@@ -146,7 +146,7 @@ TEST(Anonymize, EverySharedFileIsTreatedOrRefusedByName) {
   Anonymizer anonymizer;
   int treated = 0;
   for (const auto& entry : fs::recursive_directory_iterator(shared)) {
-    if (!entry.is_regular_file() || !HasDicomPreamble(entry.path())) continue;
+    if (!entry.is_regular_file() || !IsDicomFile(entry.path())) continue;
     try {
       anonymizer.Load(entry.path());
       anonymizer.Save(folder / "out.dcm");

@@ -43,8 +43,11 @@ TEST(Awkward, EveryFileIsReadRightOrRefused) {
     EXPECT_TRUE(listed.insert(expected.file).second);
     const fs::path path = folder / expected.file;
     if (expected.refused) {
-      test::ExpectError([&] { ReadVolume(path); },
-                        {fs::path(expected.file).stem().stem().string(), expected.refused});
+      const std::string got =
+          test::ExpectError([&] { ReadVolume(path); },
+                            {fs::path(expected.file).stem().stem().string(), expected.refused});
+      std::printf("%-52s expected refusal '%s', got: %s\n", expected.file, expected.refused,
+                  got.substr(got.rfind('/') + 1).c_str());
       continue;
     }
     Volume volume;
@@ -78,6 +81,10 @@ TEST(Awkward, EveryFileIsReadRightOrRefused) {
     const auto near = [](double a, double b) {
       return std::abs(a - b) <= 1e-6 * std::abs(b) + 1e-6;
     };
+    std::printf("%-52s expected %lld x %lld x %lld %s %s [%g, %g], got [%g, %g]\n", expected.file,
+                static_cast<long long>(expected.size[0]), static_cast<long long>(expected.size[1]),
+                static_cast<long long>(expected.size[2]), expected.type, expected.letters,
+                expected.min, expected.max, low, high);
     EXPECT_TRUE(near(low, expected.min)) << low;
     EXPECT_TRUE(near(high, expected.max)) << high;
     EXPECT_LE(std::abs(sum - expected.sum), 1e-6 * magnitude + 1e-6) << sum;

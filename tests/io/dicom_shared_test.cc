@@ -10,6 +10,7 @@
 #include <set>
 
 #include "io/dicom.h"
+#include "io/dicom_seg.h"
 #include "io/volume_io.h"
 #include "tests/io/dicom_table.h"
 #include "tests/io/io_test_util.h"
@@ -65,9 +66,11 @@ TEST(SharedDicom, EveryFileIsReadRightOrRefused) {
     const fs::path path = folder / expected.file;
     if (expected.refused) {
       // Segmentations may have a reader of their own; as an image series they are refused.
-      test::ExpectError(
+      const std::string got = test::ExpectError(
           [&] { ReadDicomSeries(*ScanDicom(path, progress).AllSeries().at(0), {}, progress); },
           {path.filename().string(), expected.refused});
+      std::printf("%-62s expected refusal '%s', got: %s\n", expected.file, expected.refused,
+                  got.substr(got.rfind('/') + 1).c_str());
       continue;
     }
     DicomTree tree;
@@ -84,6 +87,10 @@ TEST(SharedDicom, EveryFileIsReadRightOrRefused) {
       EXPECT_TRUE(volume.geometry.IsOrthonormal());
       Measure(volume, low, high, sum);
     }
+    std::printf("%-62s expected %lld x %lld x %lld %s %s [%g, %g], got [%g, %g]\n", expected.file,
+                static_cast<long long>(expected.size[0]), static_cast<long long>(expected.size[1]),
+                static_cast<long long>(expected.size[2]), expected.type, expected.letters,
+                expected.min, expected.max, low, high);
     EXPECT_EQ(low, expected.min);
     EXPECT_EQ(high, expected.max);
     // Decoders of lossy JPEG, and of YBR colours, round differently.
@@ -93,6 +100,37 @@ TEST(SharedDicom, EveryFileIsReadRightOrRefused) {
     EXPECT_LE(std::abs(sum - expected.sum), slack * std::abs(expected.sum));
   }
   EXPECT_EQ(present, listed);
+}
+
+TEST(SharedDicom, EverySegmentationIsReadRight) {
+  const fs::path folder = test::SharedData("data/dicom");
+  if (folder.empty()) GTEST_SKIP() << "../shared/data is not there";
+  std::set<std::string> listed, refused;
+  for (const test::DicomCase& one : test::kDicomCases) {
+    if (one.refused && std::string(one.refused) == "segmentation") refused.insert(one.file);
+  }
+  for (const test::SegCase& expected : test::kSegCases) {
+    SCOPED_TRACE(expected.file);
+    listed.insert(expected.file);
+    SegReadResult seg;
+    ASSERT_NO_THROW(seg = ReadDicomSeg(folder / expected.file));
+    EXPECT_EQ(seg.fields[0].second, expected.type);
+    EXPECT_EQ(seg.fields[1].second, std::to_string(expected.frames));
+    std::printf("%-52s expected %-10s %d frames,", expected.file, expected.type, expected.frames);
+    for (const auto& [number, voxels] : expected.voxels) {
+      const auto at = std::find_if(seg.segments.begin(), seg.segments.end(),
+                                   [n = number](const Segment& s) { return s.number == n; });
+      ASSERT_NE(at, seg.segments.end());
+      const auto which = static_cast<size_t>(at - seg.segments.begin());
+      const auto labels = seg.volumes[seg.volume_of_segment[which]].ToLabels(expected.file);
+      const auto got = std::count(labels.begin(), labels.end(), number);
+      EXPECT_EQ(got, voxels);
+      std::printf(" %d: %lld (got %lld)", number, static_cast<long long>(voxels),
+                  static_cast<long long>(got));
+    }
+    std::printf("\n");
+  }
+  EXPECT_EQ(listed, refused);
 }
 
 // Same grid up to flipped axes (every voxel centre within `tolerance` mm), same stored values.
@@ -228,7 +266,7 @@ TEST(SharedDicom, GantryTiltIsRefusedAndResampledOnRequest) {
   const auto source = std::dynamic_pointer_cast<const DicomSource>(volume.source);
   ASSERT_TRUE(source && source->regularised);
   // The first slice keeps its pixels and their place.
-  const Volume first = ReadVolume(source->slices[0].file);
+  const Volume first = ReadVolume(source->files[0]);
   const auto index = volume.geometry.IndexFromPhysical(first.geometry.origin);
   EXPECT_NEAR(index[2], 0, 1e-6);
   const auto di = std::llround(index[0]), dj = std::llround(index[1]);

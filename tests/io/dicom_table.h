@@ -3,6 +3,8 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 namespace avocet::test {
 
@@ -362,6 +364,36 @@ inline const DicomCase kDicomCases[] = {
     {"transfer_syntaxes/7.dcm", nullptr, {64, 64, 35}, 1, 1, "uint16", "LPS", 0, 2362, 38036663},
     {"transfer_syntaxes/8.dcm", nullptr, {64, 64, 35}, 1, 1, "uint16", "LPS", 0, 2362, 38036663},
     {"transfer_syntaxes/9.dcm", nullptr, {64, 64, 35}, 1, 1, "uint16", "LPS", 0, 2362, 38036663},
+};
+
+// The segmentations among them, which the rows above refuse as image series: voxels of each
+// segment, counted by pydicom 3 from the frames (at least half of MaximumFractionalValue in
+// fractional ones). pydicom cannot unpack the deflated and the RLE file; they hold the segment of
+// pydicom_liver.dcm.
+struct SegCase {
+  const char* file;
+  const char* type;
+  int frames;
+  std::vector<std::pair<int, int64_t>> voxels;  // segment number, voxels
+};
+
+inline const SegCase kSegCases[] = {
+    {"seg/highdicom_seg_image_ct_binary.dcm", "BINARY", 3, {{1, 638}}},
+    {"seg/highdicom_seg_image_ct_binary_fractional.dcm", "FRACTIONAL", 3, {{1, 638}}},
+    {"seg/highdicom_seg_image_ct_binary_overlap.dcm", "BINARY", 8, {{1, 64}, {2, 16}}},
+    {"seg/highdicom_seg_image_ct_binary_single_frame.dcm", "BINARY", 1, {{1, 1832}}},
+    {"seg/highdicom_seg_image_ct_true_fractional.dcm", "FRACTIONAL", 3, {{1, 638}}},
+    {"seg/pydicom_liver.dcm", "BINARY", 3, {{1, 107098}}},
+    {"seg/pydicom_liver_deflate.dcm", "BINARY", 3, {{1, 107098}}},
+    {"seg/pydicom_liver_expb.dcm", "BINARY", 3, {{1, 107098}}},
+    {"seg/pydicom_liver_nonbyte_aligned.dcm", "BINARY", 3, {{1, 107098}}},
+    {"seg/pydicom_liver_rle.dcm", "BINARY", 3, {{1, 107098}}},
+    {"seg/dcmqi/liver.dcm", "BINARY", 3, {{1, 107098}}},
+    {"seg/dcmqi/partial_overlaps.dcm",
+     "BINARY",
+     7,
+     {{1, 9602}, {2, 11888}, {3, 10743}, {4, 6693}, {5, 4713}}},
+    {"seg/dcmqi/23x38x3/seg/label.seg", "BINARY", 3, {{1, 322}}},
 };
 
 }  // namespace avocet::test

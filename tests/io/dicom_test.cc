@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 
+#include "io/dicom_source_series.h"
 #include "io/volume_io.h"
 #include "tests/io/dicom_builder.h"
 #include "tests/io/io_test_util.h"
@@ -62,8 +63,9 @@ TEST(Dicom, SlicesAreOrderedByPositionAlone) {
   for (int k = 0; k < 5; ++k) EXPECT_EQ(volume.As<int16_t>()[k * 12], -25 + 25 * k);
   const auto source = std::dynamic_pointer_cast<const DicomSource>(volume.source);
   ASSERT_TRUE(source);
-  ASSERT_EQ(source->slices.size(), 5U);
-  EXPECT_EQ(source->slices[0].file.filename(), "f896");
+  ASSERT_EQ(source->files.size(), 5U);
+  EXPECT_EQ(source->files[0].filename(), "f896");
+  EXPECT_EQ(SourceOf(*source).slices[4].position, (std::array<double, 3>{10, 20, 7.5}));
   EXPECT_EQ(source->series_uid, "1.2.3.9");
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "io/dicom_source_series.h"
 #include "io/volume.h"
 
 namespace avocet::test {
@@ -93,6 +94,13 @@ inline std::vector<std::filesystem::path> WriteSeries(const std::filesystem::pat
     files.push_back(path);
   }
   return files;
+}
+
+// The series that these files are, whatever else lies beside them.
+inline io::SourceSeries SourceOfFiles(const std::vector<std::filesystem::path>& files) {
+  SilentProgress progress;
+  const io::DicomTree tree = io::ScanDicomFiles(files, "the files", progress);
+  return io::SourceOf(io::ChooseSeries(tree, "", "the files"));
 }
 
 // The series' own grid as a volume would be stored: i along rows, j down columns, k along step.

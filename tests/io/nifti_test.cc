@@ -228,6 +228,17 @@ TEST(ReadNifti, GzipInSeveralMembers) {
   ExpectError([&] { ReadVolume(folder / "x.nii.gz"); }, {"cut off"});
 }
 
+TEST(ReadNifti, EveryWayToCutAFileShortIsNoticed) {
+  for (const char* name : {"oblique.nii.gz", "nifti2.nii.gz", "two_frames.nii.gz"}) {
+    const fs::path path = TemporaryFolder() / name;
+    const std::string whole = Slurp(TestData(std::string("io/") + name));
+    for (size_t length = 1; length < whole.size(); ++length) {
+      Spill(path, whole.substr(0, length));
+      EXPECT_THROW(ReadVolume(path), IoError) << name << " cut to " << length << " bytes";
+    }
+  }
+}
+
 // The header claims 2 GB and the file is large enough that deflate could hold them: memory must
 // follow what is there.
 TEST(ReadNifti, AFalseClaimTakesNoMemory) {

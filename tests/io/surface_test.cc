@@ -109,6 +109,25 @@ TEST(Surface, ObliqueAnisotropicAndLeftHandedGridsFaceOutward) {
   }
 }
 
+// Parts of a voxel or two once grew beyond all bounds when their volume was restored.
+TEST(Surface, SinglesStayWhereTheyAre) {
+  for (int voxels = 1; voxels <= 3; ++voxels) {
+    Geometry g = Grid(9);
+    g.spacing = {3, 2, 1};
+    Volume volume = Volume::Zeros(g, VoxelType::kUInt8);
+    for (int v = 0; v < voxels; ++v)
+      volume.As<uint8_t>()[(4 * g.size[1] + 4) * g.size[0] + 4 + v] = 1;
+    const Surface surface = SurfaceOfLabel(volume, 1);
+    EXPECT_NEAR(surface.Volume() / VoxelVolume(volume, 1), 1, 0.01) << voxels;
+    for (const auto& vertex : surface.vertices) {
+      const auto index = g.IndexFromPhysical(vertex);
+      EXPECT_GT(index[0], 2.5);
+      EXPECT_LT(index[0], 5.5 + voxels);
+      for (int a = 1; a < 3; ++a) EXPECT_LT(std::abs(index[a] - 4), 3);
+    }
+  }
+}
+
 TEST(Surface, AnyPatternOfVoxelsIsClosed) {
   std::mt19937 random(3);
   Geometry g;

@@ -87,5 +87,21 @@ TEST(Schedule, WrongOptionsAreNamed) {
   EXPECT_EQ(Options("poly", 1e-3, 10, 10).Check(), "");
 }
 
+TEST(Schedule, FsRwkvCheckValues) {
+  ScheduleOptions o;
+  o.name = "fs-rwkv";
+  o.base = 2e-4;
+  o.epochs = 200;
+  o.steps_per_epoch = 7;
+  for (const auto& [epoch, rate] : {std::pair{0, 2.0e-4},
+                                    {50, 1.7086e-4},
+                                    {100, 1.0050e-4},
+                                    {150, 3.0143e-5},
+                                    {199, 1.0123e-6}}) {
+    EXPECT_NEAR(LearningRate(o, 7 * epoch), rate, 5e-5 * rate) << epoch;
+    EXPECT_EQ(LearningRate(o, 7 * epoch + 6), LearningRate(o, 7 * epoch)) << epoch;
+  }
+}
+
 }  // namespace
 }  // namespace avocet::models

@@ -11,6 +11,7 @@
 
 #include "app/base/error.h"
 #include "models/checkpoint/tensor_file.h"
+#include "models/training/batch_queue.h"
 #include "models/training/optimizer.h"
 #include "models/training/trainer.h"
 #include "tests/support/test_support.h"
@@ -176,7 +177,7 @@ TEST_F(Training, ResumesExactly) {
   ASSERT_EQ(resumed.epochs.size(), expected.epochs.size());
   for (size_t e = 0; e < expected.epochs.size(); ++e) {
     EXPECT_EQ(resumed.epochs[e].loss, expected.epochs[e].loss) << e;
-    EXPECT_EQ(resumed.epochs[e].class_dice, expected.epochs[e].class_dice) << e;
+    EXPECT_EQ(resumed.epochs[e].scores, expected.epochs[e].scores) << e;
   }
   for (const auto& entry : straight.parameters().entries()) {
     EXPECT_TRUE(at::equal(entry.value, again.parameters().Get(entry.name))) << entry.name;
@@ -243,7 +244,7 @@ TEST(SliceDatasetTest, EpochsAreBalancedAndReproducible) {
   EXPECT_EQ(dataset.steps_per_epoch(), expected / 5);
 
   // The queue hands out the same batches, wherever it starts.
-  BatchQueue queue(dataset, 2, 1);
+  BatchQueue<SliceDataset> queue(dataset, 2, 1);
   const auto direct = dataset.MakeBatch(2, 1, order);
   const auto queued = queue.Next();
   EXPECT_TRUE(at::equal(direct.image, queued.image));

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "app/core/device.h"
+
+namespace avocet::core {
+
+// Turns MR volumes of one kind into another (3T to 7T-like): `avocet translate`.
+struct TranslateOptions {
+  std::vector<std::filesystem::path> inputs;  // files or folders
+  std::filesystem::path model;
+  std::filesystem::path output;  // a file for one input file, otherwise a folder
+  // "auto": the plane of acquisition where voxels are not isotropic, else the model's.
+  std::string plane = "auto";
+  int batch = 0;            // slices computed at once; 0 = 1 on a CPU, 8 on a GPU
+  std::string wkv;          // "" = what the model says
+  bool head_only = false;   // outside of the head the input is kept
+  bool plain_name = false;  // files in a folder keep their names, without "_synthetic"
+  bool picture = false;     // also write NAME.png: middle slices of input, output, difference
+  bool force = false;       // run although the image does not look right for the model
+  DeviceRequest device;
+
+  std::string Check() const;
+};
+
+struct TranslateCase {
+  std::filesystem::path input;
+  std::filesystem::path output;
+  std::string error;  // "" on success
+  double seconds = 0;
+  std::string plane;
+  // What TranslateVolume measured, shares of the intensity range.
+  double mean_change = 0;
+  double slice_difference_input = 0;
+  double slice_difference_output = 0;
+  double slice_difference_change = 0;
+};
+
+struct TranslateResult {
+  std::vector<TranslateCase> cases;
+  int failed = 0;
+};
+
+// What every run says once.
+extern const char* const kTranslateNotice;
+
+}  // namespace avocet::core

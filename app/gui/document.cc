@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/gui/document.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+namespace avocet::gui {
+namespace {
+
+constexpr size_t kUndoSteps = 100;
+
+template <typename Layer>
+Layer* Find(const std::vector<std::unique_ptr<Layer>>& layers, int id) {
+  for (const auto& layer : layers) {
+    if (layer->id == id) return layer.get();
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void Document::Notify(unsigned changes) {
+  for (const Observer& observer : observers_) observer(changes);
+}
+
+ImageLayer* Document::Image(int id) const { return Find(images_, id); }
+LabelLayer* Document::Labels(int id) const { return Find(labels_, id); }
+
+int Document::AddImage(std::unique_ptr<ImageLayer> layer) {
+  layer->id = next_id_++;
+  const int id = layer->id;
+  images_.push_back(std::move(layer));
+  if (ActiveImage() == nullptr) {
+    active_image_ = id;
+    CentreCursor();
+    Notify(kLayersChanged | kPlanesChanged | kCursorChanged);
+  } else {
+    Notify(kLayersChanged);
+  }
+  return id;
+}
+
+int Document::AddLabels(std::unique_ptr<LabelLayer> layer) {
+  const bool first = grid() == nullptr;
+  layer->id = next_id_++;
+  const int id = layer->id;
+  labels_.push_back(std::move(layer));
+  active_labels_ = id;
+  if (first) CentreCursor();
+  Notify(first ? kLayersChanged | kPlanesChanged | kCursorChanged : kLayersChanged);
+  return id;
+}
+
+void Document::Remove(int id) {
+  const auto remove = [id](auto& layers) {
+    layers.erase(std::remove_if(layers.begin(), layers.end(),
+                                [id](const auto& layer) { return layer->id == id; }),
+                 layers.end());
+  };
+  remove(images_);
+  remove(labels_);
+  // Steps that would paint on a layer that is gone.
+  undo_.clear();
+  redo_.clear();
+  if (fused_image == id) fused_image = 0;
+  unsigned changes = kLayersChanged;
+  if (active_labels_ == id) active_labels_ = labels_.empty() ? 0 : labels_.back()->id;
+  if (active_image_ == id) {
+    active_image_ = images_.empty() ? 0 : images_.front()->id;
+    changes |= kPlanesChanged;
+  }
+  if (grid() != nullptr) SetCursor(cursor_);
+  Notify(changes | kPlanesChanged);
+}
+
+void Document::SetActiveImage(int id) {
+  if (id == active_image_ || Image(id) == nullptr) return;
+  active_image_ = id;
+  if (fused_image == id) fused_image = 0;
+  SetCursor(cursor_);
+  Notify(kLayersChanged | kPlanesChanged | kDisplayChanged);
+}
+
+void Document::SetActiveLabels(int id) {
+  if (id == active_labels_ || Labels(id) == nullptr) return;
+  active_labels_ = id;
+  Notify(kLayersChanged);
+}
+
+bool Document::HasUnsaved() const {
+  return std::any_of(labels_.begin(), labels_.end(),
+                     [](const auto& layer) { return layer->unsaved; });
+}
+
+const io::Geometry* Document::grid() const {
+  if (const ImageLayer* image = ActiveImage()) return &image->volume->geometry;
+  return labels_.empty() ? nullptr : &labels_.front()->geometry();
+}
+
+SlicePlane Document::Plane(Orientation orientation) const {
+  return patient_planes_ ? AnatomicalPlane(*grid(), orientation, convention_)
+                         : OwnAxesPlane(*grid(), orientation, convention_);
+}
+
+void Document::SetConvention(Convention convention) {
+  if (convention == convention_) return;
+  convention_ = convention;
+  Notify(kPlanesChanged);
+}
+
+void Document::SetPatientPlanes(bool on) {
+  if (on == patient_planes_) return;
+  patient_planes_ = on;
+  Notify(kPlanesChanged);
+}
+
+void Document::SetCursor(const Vec3& x_in_lps) {
+  const io::Geometry* g = grid();
+  if (g == nullptr) return;
+  auto index = g->IndexFromPhysical(x_in_lps);
+  for (int axis = 0; axis < 3; ++axis) {
+    index[axis] = std::clamp(index[axis], 0.0, static_cast<double>(g->size[axis] - 1));
+    if (!std::isfinite(index[axis])) index[axis] = 0;
+    // Own-axes slices are the file's slices, never something between two of them.
+    if (!patient_planes_) index[axis] = std::floor(index[axis] + 0.5);
+  }
+  const Vec3 cursor = g->PhysicalFromIndex(index);
+  if (Norm(Subtract(cursor, cursor_)) < 1e-9) return;
+  cursor_ = cursor;
+  Notify(kCursorChanged);
+}
+
+void Document::CentreCursor() {
+  const io::Geometry* g = grid();
+  if (g == nullptr) return;
+  SetCursor(g->PhysicalFromIndex(
+      {(g->size[0] - 1) / 2.0, (g->size[1] - 1) / 2.0, (g->size[2] - 1) / 2.0}));
+}
+
+int64_t Document::Slice(Orientation orientation) const {
+  return grid() == nullptr ? 0 : Plane(orientation).NearestSlice(cursor_);
+}
+
+void Document::SetSlice(Orientation orientation, int64_t number) {
+  if (grid() == nullptr) return;
+  const SlicePlane plane = Plane(orientation);
+  SetCursor(plane.MovedToSlice(cursor_, std::clamp<int64_t>(number, 0, plane.count - 1)));
+}
+
+void Document::StepSlice(Orientation orientation, int64_t steps) {
+  if (grid() == nullptr) return;
+  const SlicePlane plane = Plane(orientation);
+  SetSlice(orientation, plane.NearestSlice(cursor_) + (plane.grows_up ? steps : -steps));
+}
+
+PictureContent Document::Content() const {
+  PictureContent content;
+  const auto add = [&](const ImageLayer* image) {
+    if (image == nullptr || !image->visible) return;
+    PictureImage one;
+    one.volume = image->volume.get();
+    one.frame = image->frame;
+    one.window = image->window;
+    one.colours = &ColourMaps()[image->colour_map];
+    one.linear = linear;
+    content.images.push_back(one);
+  };
+  add(ActiveImage());
+  if (fused_image != active_image_) add(Image(fused_image));
+  content.fusion = fusion;
+  content.fusion_share = fusion_share;
+  if (!overlays) return content;
+  for (const auto& layer : labels_) {
+    if (!layer->visible) continue;
+    PictureLabels one;
+    one.geometry = &layer->geometry();
+    one.labels = layer->labels.get();
+    one.colours = DrawingColours(layer->table);
+    one.opacity = layer->opacity;
+    one.outline = layer->outline;
+    content.labels.push_back(std::move(one));
+  }
+  return content;
+}
+
+int Document::AddMeasurement(Measurement measurement) {
+  measurement.id = next_measurement_++;
+  const Measurement kept = measurement;
+  const auto put = [this, kept] {
+    measurements_.push_back(kept);
+    Notify(kMeasurementsChanged);
+  };
+  const auto take = [this, id = kept.id] {
+    measurements_.erase(std::remove_if(measurements_.begin(), measurements_.end(),
+                                       [id](const Measurement& m) { return m.id == id; }),
+                        measurements_.end());
+    Notify(kMeasurementsChanged);
+  };
+  Push({"measurement", take, put});
+  put();
+  return kept.id;
+}
+
+void Document::RemoveMeasurement(int id) {
+  const auto found = std::find_if(measurements_.begin(), measurements_.end(),
+                                  [id](const Measurement& m) { return m.id == id; });
+  if (found == measurements_.end()) return;
+  const Measurement kept = *found;
+  const auto take = [this, id] {
+    measurements_.erase(std::remove_if(measurements_.begin(), measurements_.end(),
+                                       [id](const Measurement& m) { return m.id == id; }),
+                        measurements_.end());
+    Notify(kMeasurementsChanged);
+  };
+  const auto put = [this, kept] {
+    measurements_.push_back(kept);
+    Notify(kMeasurementsChanged);
+  };
+  Push({"removal of a measurement", put, take});
+  take();
+}
+
+const ImageLayer* Document::ImageNamed(const std::string& name) const {
+  for (const auto& image : images_) {
+    if (image->name == name) return image.get();
+  }
+  return nullptr;
+}
+
+void Document::BeginStroke(int layer) {
+  stroke_layer_ = layer;
+  stroke_ = {};
+}
+
+void Document::PaintVoxels(const std::vector<size_t>& voxels, uint16_t value) {
+  LabelLayer* layer = Labels(stroke_layer_);
+  if (layer == nullptr) return;
+  layer->OwnLabels();
+  auto& labels = *layer->labels;
+  bool changed = false;
+  for (const size_t at : voxels) {
+    if (at >= labels.size() || labels[at] == value) continue;
+    stroke_.voxels.push_back(at);
+    stroke_.before.push_back(labels[at]);
+    stroke_.after.push_back(value);
+    labels[at] = value;
+    changed = true;
+  }
+  if (!changed) return;
+  layer->unsaved = true;
+  layer->edited = true;
+  Notify(kVoxelsChanged);
+}
+
+void Document::EndStroke() {
+  if (stroke_.voxels.empty()) return;
+  const int layer = stroke_layer_;
+  const auto stroke = std::make_shared<const Stroke>(std::move(stroke_));
+  stroke_ = {};
+  Push({"painting", [this, layer, stroke] { ApplyStroke(layer, *stroke, false); },
+        [this, layer, stroke] { ApplyStroke(layer, *stroke, true); }});
+  Recount(*Labels(layer), *stroke, true);
+  Notify(kLayersChanged | kDisplayChanged);
+}
+
+// Only what the stroke changed: counting a whole volume takes longer than a picture may.
+void Document::Recount(LabelLayer& layer, const Stroke& stroke, bool forward) {
+  std::map<int, int64_t> change;
+  for (size_t n = 0; n < stroke.voxels.size(); ++n) {
+    --change[forward ? stroke.before[n] : stroke.after[n]];
+    ++change[forward ? stroke.after[n] : stroke.before[n]];
+  }
+  const double voxel_ml = layer.VoxelMl();
+  for (const auto& [value, difference] : change) {
+    if (value == 0 || difference == 0) continue;
+    const bool known = layer.table.count(value) != 0;
+    LabelEntry& entry = layer.table[value];
+    if (!known) {
+      entry.name = "Label " + std::to_string(value);
+      entry.colour = DefaultLabelColour(value);
+    }
+    entry.voxels += difference;
+    entry.volume_ml = static_cast<double>(entry.voxels) * voxel_ml;
+  }
+}
+
+void Document::ApplyStroke(int id, const Stroke& stroke, bool forward) {
+  LabelLayer* layer = Labels(id);
+  if (layer == nullptr) return;
+  layer->OwnLabels();
+  auto& labels = *layer->labels;
+  const size_t count = stroke.voxels.size();
+  for (size_t n = 0; n < count; ++n) {
+    // Backwards when undoing: a voxel may have been painted twice.
+    const size_t at = forward ? n : count - 1 - n;
+    labels[stroke.voxels[at]] = forward ? stroke.after[at] : stroke.before[at];
+  }
+  layer->unsaved = true;
+  Recount(*layer, stroke, forward);
+  Notify(kVoxelsChanged | kLayersChanged | kDisplayChanged);
+}
+
+void Document::Push(Step step) {
+  undo_.push_back(std::move(step));
+  if (undo_.size() > kUndoSteps) undo_.erase(undo_.begin());
+  redo_.clear();
+}
+
+void Document::Undo() {
+  if (undo_.empty()) return;
+  Step step = std::move(undo_.back());
+  undo_.pop_back();
+  step.undo();
+  redo_.push_back(std::move(step));
+  Notify(kLayersChanged);
+}
+
+void Document::Redo() {
+  if (redo_.empty()) return;
+  Step step = std::move(redo_.back());
+  redo_.pop_back();
+  step.redo();
+  undo_.push_back(std::move(step));
+  Notify(kLayersChanged);
+}
+
+}  // namespace avocet::gui

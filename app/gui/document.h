@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/gui/layers.h"
+#include "app/gui/measurement.h"
+#include "app/gui/slice_picture.h"
+#include "app/gui/slice_plane.h"
+
+namespace avocet::gui {
+
+// What has changed, for those who show the document.
+enum Change : unsigned {
+  kLayersChanged = 1,  // added, removed, another active image, names, saved or not
+  kPlanesChanged = 2,  // slices lie elsewhere: convention, patient planes, active image
+  kCursorChanged = 4,
+  kDisplayChanged = 8,  // windows, colours, opacity, visibility
+  kVoxelsChanged = 16,  // labels were painted
+  kMeasurementsChanged = 32,
+};
+
+// What is open and how it is looked at; no window in it. One thread only.
+class Document {
+ public:
+  using Observer = std::function<void(unsigned changes)>;
+
+  // Observers are called after each change, as often as they were added.
+  void AddObserver(Observer observer) { observers_.push_back(std::move(observer)); }
+
+  // --- layers. Ids are never used twice. The first image becomes the active one.
+  int AddImage(std::unique_ptr<ImageLayer> layer);
+  int AddLabels(std::unique_ptr<LabelLayer> layer);
+  void Remove(int id);
+  const std::vector<std::unique_ptr<ImageLayer>>& images() const { return images_; }
+  const std::vector<std::unique_ptr<LabelLayer>>& labels() const { return labels_; }
+  ImageLayer* Image(int id) const;  // null when there is none
+  LabelLayer* Labels(int id) const;
+  ImageLayer* ActiveImage() const { return Image(active_image_); }
+  LabelLayer* ActiveLabels() const { return Labels(active_labels_); }
+  void SetActiveImage(int id);
+  void SetActiveLabels(int id);
+  bool HasUnsaved() const;
+  // To be called after something in a layer was changed directly.
+  void Notify(unsigned changes);
+
+  // --- geometry. The grid of the active image, else of the first label map.
+  const io::Geometry* grid() const;
+  SlicePlane Plane(Orientation orientation) const;  // requires grid()
+  Convention convention() const { return convention_; }
+  void SetConvention(Convention convention);
+  bool patient_planes() const { return patient_planes_; }
+  void SetPatientPlanes(bool on);
+
+  // --- cursor, LPS mm; always inside the grid.
+  const Vec3& cursor() const { return cursor_; }
+  void SetCursor(const Vec3& x_in_lps);
+  void CentreCursor();
+  int64_t Slice(Orientation orientation) const;
+  void SetSlice(Orientation orientation, int64_t number);
+  // Towards superior, anterior or left for positive steps.
+  void StepSlice(Orientation orientation, int64_t steps);
+
+  // --- display
+  bool overlays = true;
+  bool linear = true;
+  Fusion fusion = Fusion::kBlend;
+  double fusion_share = 0.5;
+  int fused_image = 0;             // id of the second image, 0: none
+  PictureContent Content() const;  // what a slice view draws
+
+  // --- measurements
+  const std::vector<Measurement>& measurements() const { return measurements_; }
+  int AddMeasurement(Measurement measurement);
+  void RemoveMeasurement(int id);
+  const ImageLayer* ImageNamed(const std::string& name) const;
+
+  // --- painting and undo. A stroke is one undo step.
+  void BeginStroke(int layer);
+  // Sets voxels (indices into the layer's labels) to `value`.
+  void PaintVoxels(const std::vector<size_t>& voxels, uint16_t value);
+  void EndStroke();
+  bool CanUndo() const { return !undo_.empty(); }
+  bool CanRedo() const { return !redo_.empty(); }
+  std::string UndoText() const { return undo_.empty() ? "" : undo_.back().text; }
+  std::string RedoText() const { return redo_.empty() ? "" : redo_.back().text; }
+  void Undo();
+  void Redo();
+
+ private:
+  struct Step {
+    std::string text;
+    std::function<void()> undo, redo;
+  };
+  struct Stroke {
+    std::vector<size_t> voxels;
+    std::vector<uint16_t> before;
+    std::vector<uint16_t> after;
+  };
+  void Push(Step step);
+  static void Recount(LabelLayer& layer, const Stroke& stroke, bool forward);
+  void ApplyStroke(int layer, const Stroke& stroke, bool forward);
+
+  std::vector<Observer> observers_;
+  std::vector<std::unique_ptr<ImageLayer>> images_;
+  std::vector<std::unique_ptr<LabelLayer>> labels_;
+  std::vector<Measurement> measurements_;
+  int next_id_ = 1;
+  int next_measurement_ = 1;
+  int active_image_ = 0;
+  int active_labels_ = 0;
+  Vec3 cursor_{};
+  Convention convention_ = Convention::kRadiological;
+  bool patient_planes_ = false;
+  std::vector<Step> undo_, redo_;
+  int stroke_layer_ = 0;
+  Stroke stroke_;
+};
+
+}  // namespace avocet::gui

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <QCheckBox>
+#include <QComboBox>
+#include <QLabel>
+#include <QListWidget>
+#include <QPushButton>
+#include <QWidget>
+
+#include "app/gui/session.h"
+
+namespace avocet::gui {
+
+// The models that were found, which of them suit the image, and the button that runs one.
+class JobPanel : public QWidget {
+ public:
+  explicit JobPanel(Session& session, QWidget* parent = nullptr);
+
+  void Run();  // the chosen model on the chosen image
+
+ private:
+  void RefreshModels();
+  void RefreshState();
+  const CatalogueModel* Chosen() const;
+
+  Session& session_;
+  QListWidget* models_;
+  QLabel* about_;
+  QComboBox* device_;
+  QCheckBox* force_;
+  QPushButton* run_;
+  QPushButton* add_;
+  int task_ = 0;
+};
+
+}  // namespace avocet::gui

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/gui/label_panel.h"
+
+#include <QColorDialog>
+#include <QHeaderView>
+#include <QVBoxLayout>
+#include <algorithm>
+
+namespace avocet::gui {
+namespace {
+
+enum Column { kVisible, kName, kVolume, kColumns };
+
+QPixmap Swatch(const std::array<uint8_t, 3>& colour) {
+  QPixmap swatch(14, 14);
+  swatch.fill(QColor(colour[0], colour[1], colour[2]));
+  return swatch;
+}
+
+}  // namespace
+
+LabelPanel::LabelPanel(Session& session, QWidget* parent)
+    : QWidget(parent),
+      session_(session),
+      table_(new QTableWidget(0, kColumns)),
+      hint_(new QLabel("No label map is open. Open a mask, or run a model.")) {
+  auto* layout = new QVBoxLayout(this);
+  layout->setContentsMargins(0, 0, 0, 6);
+  table_->setObjectName("labels");
+  table_->setAccessibleName("Labels");
+  table_->setHorizontalHeaderLabels({"", "Label", "ml"});
+  table_->verticalHeader()->hide();
+  table_->verticalHeader()->setDefaultSectionSize(24);
+  table_->horizontalHeader()->setSectionResizeMode(kName, QHeaderView::Stretch);
+  table_->horizontalHeader()->setSectionResizeMode(kVisible, QHeaderView::ResizeToContents);
+  table_->horizontalHeader()->setSectionResizeMode(kVolume, QHeaderView::ResizeToContents);
+  table_->setSelectionBehavior(QAbstractItemView::SelectRows);
+  table_->setSelectionMode(QAbstractItemView::SingleSelection);
+  table_->setShowGrid(false);
+  table_->setTabKeyNavigation(false);
+  table_->setToolTip(
+      "Tick: shown. Double click: rename, or change the colour. The chosen label is what the brush "
+      "paints (Tab: next).");
+  hint_->setObjectName("hint");
+  hint_->setWordWrap(true);
+  layout->addWidget(hint_);
+  layout->addWidget(table_);
+  connect(table_, &QTableWidget::itemChanged, this, [this](QTableWidgetItem* item) {
+    LabelLayer* layer = session_.document.ActiveLabels();
+    if (updating_ || layer == nullptr) return;
+    LabelEntry& entry = layer->table[values_.at(item->row())];
+    if (item->column() == kVisible) entry.visible = item->checkState() == Qt::Checked;
+    if (item->column() == kName && !item->text().trimmed().isEmpty()) {
+      entry.name = item->text().trimmed().toStdString();
+      layer->unsaved = true;
+    }
+    session_.document.Notify(kDisplayChanged | kLayersChanged);
+  });
+  connect(table_, &QTableWidget::cellDoubleClicked, this, [this](int row, int column) {
+    LabelLayer* layer = session_.document.ActiveLabels();
+    if (column != kVisible || layer == nullptr) return;
+    LabelEntry& entry = layer->table[values_.at(row)];
+    const QColor colour = QColorDialog::getColor(
+        QColor(entry.colour[0], entry.colour[1], entry.colour[2]), this, "Colour of the label");
+    if (!colour.isValid()) return;
+    entry.colour = {static_cast<uint8_t>(colour.red()), static_cast<uint8_t>(colour.green()),
+                    static_cast<uint8_t>(colour.blue())};
+    session_.document.Notify(kDisplayChanged | kLayersChanged);
+  });
+  connect(table_, &QTableWidget::currentCellChanged, this, [this](int row) {
+    if (updating_ || row < 0 || row >= static_cast<int>(values_.size())) return;
+    session_.view.brush_label = values_[row];
+  });
+  session_.document.AddObserver([this](unsigned changes) {
+    if (changes & (kLayersChanged | kDisplayChanged)) Refresh();
+  });
+  Refresh();
+}
+
+void LabelPanel::SelectNext() {
+  const int rows = table_->rowCount();
+  if (rows == 0) return;
+  table_->setCurrentCell((table_->currentRow() + 1) % rows, kName);
+}
+
+void LabelPanel::Refresh() {
+  updating_ = true;
+  const LabelLayer* layer = session_.document.ActiveLabels();
+  hint_->setVisible(layer == nullptr);
+  table_->setVisible(layer != nullptr);
+  values_.clear();
+  const int rows = layer == nullptr ? 0 : static_cast<int>(layer->table.size());
+  if (table_->rowCount() != rows) table_->setRowCount(rows);
+  int row = 0;
+  if (layer != nullptr) {
+    for (const auto& [value, entry] : layer->table) {
+      values_.push_back(value);
+      const auto item = [&](int column) {
+        if (table_->item(row, column) == nullptr) {
+          table_->setItem(row, column, new QTableWidgetItem);
+        }
+        return table_->item(row, column);
+      };
+      item(kVisible)->setFlags(Qt::ItemIsEnabled | Qt::ItemIsSelectable | Qt::ItemIsUserCheckable);
+      item(kVisible)->setCheckState(entry.visible ? Qt::Checked : Qt::Unchecked);
+      item(kVisible)->setIcon(QIcon(Swatch(entry.colour)));
+      item(kName)->setText(QString::fromStdString(entry.name));
+      item(kName)->setToolTip("Value " + QString::number(value));
+      item(kVolume)->setText(QString::number(entry.volume_ml, 'f', entry.volume_ml < 10 ? 3 : 1));
+      item(kVolume)->setFlags(Qt::ItemIsEnabled | Qt::ItemIsSelectable);
+      item(kVolume)->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
+      ++row;
+    }
+    if (std::find(values_.begin(), values_.end(), session_.view.brush_label) == values_.end() &&
+        !values_.empty()) {
+      session_.view.brush_label = values_.front();
+    }
+  }
+  // As tall as its rows, within reason.
+  const int tall = table_->horizontalHeader()->sizeHint().height() + 4 +
+                   table_->verticalHeader()->defaultSectionSize() * std::clamp(rows, 2, 8);
+  table_->setFixedHeight(tall);
+  updating_ = false;
+}
+
+}  // namespace avocet::gui

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/base/progress.h"
+#include "app/gui/contrast.h"
+#include "app/gui/label_table.h"
+#include "io/volume.h"
+
+namespace avocet::gui {
+
+// An image as it was read. The voxels are shared and never changed or copied.
+struct ImageLayer {
+  int id = 0;
+  std::string name;            // of the file, without its folder
+  std::filesystem::path path;  // "" for a result without a file of its own
+  std::shared_ptr<const io::Volume> volume;
+  ValueStatistics statistics;
+  int64_t frame = 0;
+  Window window;
+  int colour_map = 0;
+  bool visible = true;
+
+  // Real value of the voxel that holds the point; NaN outside.
+  double ValueAt(const std::array<double, 3>& x_in_lps, int component = 0) const;
+  std::string Unit() const;  // "HU", or "" when unknown
+};
+
+// A label map with its names and colours.
+struct LabelLayer {
+  int id = 0;
+  std::string name;
+  std::filesystem::path path;                // where it was read from or last saved; "" when never
+  std::shared_ptr<const io::Volume> header;  // geometry and source header without voxels
+  // Copies of a layer share the voxels; who changes them calls OwnLabels first.
+  std::shared_ptr<std::vector<uint16_t>> labels;
+  LabelTable table;
+  double opacity = 0.5;
+  bool outline = false;
+  bool visible = true;
+  bool unsaved = false;
+  bool edited = false;  // painted on by hand
+  // What belongs to it and is kept with it when it is saved: file endings and contents
+  // (".manifest.json").
+  std::vector<std::pair<std::string, std::string>> companions;
+
+  const io::Geometry& geometry() const { return header->geometry; }
+  // Makes the voxels this layer's alone: copies that tasks hold keep what they were given.
+  void OwnLabels();
+  double VoxelMl() const;
+  int ValueAt(const std::array<double, 3>& x_in_lps) const;  // 0 outside
+};
+
+// A DICOM series of several in one place.
+struct SeriesChoice {
+  std::string selector;  // as in io::ReadOptions::series
+  std::string text;      // "CT, abdomen late phase, 512 x 512 x 148"
+};
+
+// One of the three is set.
+struct LoadedFile {
+  std::unique_ptr<ImageLayer> image;
+  std::unique_ptr<LabelLayer> labels;
+  std::vector<SeriesChoice> choices;
+  std::vector<std::string> report;  // what is odd about the file and what was done, sentences
+};
+
+enum class LoadAs { kGuess, kImage, kLabels };
+
+// Reads a file, or a DICOM folder, for the window; runs away from the window's thread. Guessing
+// takes a map of few whole, homogeneous values for labels. Names and colours come from
+// NAME.labels.json beside it, or from the names that DICOM SEG carries. Throws IoError, Cancelled.
+// A DICOM folder with several readable series gives the choices, unless `series` names one.
+LoadedFile LoadFile(const std::filesystem::path& path, LoadAs as, Progress& progress,
+                    const std::string& series = "");
+
+// A label layer of a volume in memory; `volume` gives up its voxels.
+std::unique_ptr<LabelLayer> LabelsFromVolume(io::Volume volume, const std::string& name);
+
+// Writes the mask with exactly its source's geometry, NAME.labels.json and the companions beside
+// it; a manifest gets the name and hash of the new file, and a note when the mask was painted on.
+// Atomic. Throws IoError.
+void SaveLabels(const LabelLayer& layer, const std::filesystem::path& path);
+
+}  // namespace avocet::gui

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "app/gui/layers.h"
+#include "app/gui/slice_plane.h"
+#include "app/gui/vec3.h"
+
+namespace avocet::gui {
+
+enum class MeasurementKind : int { kRuler, kAngle, kRoi };
+
+// What a person has drawn on a slice. Points are in the patient, LPS mm; kRuler has two, kAngle
+// three (the second is the vertex), kRoi two opposite corners of the box around an ellipse.
+struct Measurement {
+  int id = 0;
+  MeasurementKind kind = MeasurementKind::kRuler;
+  std::vector<Vec3> points;
+  Orientation orientation = Orientation::kAxial;  // of the view it was drawn in
+  Vec3 right{}, down{};                           // of that view
+  std::string image;                              // name of the image under it
+
+  // Results; `unit` belongs to `value`.
+  double value = 0;  // mm, degrees, or the mean of the region
+  std::string unit;
+  double area_mm2 = 0;  // kRoi: of the drawn ellipse
+  double deviation = 0, minimum = 0, maximum = 0;
+  int64_t voxels = 0;
+
+  std::string Name() const;     // "Ruler 2"
+  std::string Summary() const;  // "34.2 mm"; "mean 41.3 HU, SD 9.8, 120 mm2"
+};
+
+// Fills the results. The region's statistics are over the voxels whose centres lie in the ellipse,
+// in the slice nearest to it, with values from the file (rescaled); population SD.
+void Evaluate(Measurement& measurement, const ImageLayer* image, const SlicePlane& plane);
+
+// One row each, with units in the column names, points in LPS mm.
+std::string MeasurementsCsv(const std::vector<Measurement>& measurements);
+
+}  // namespace avocet::gui

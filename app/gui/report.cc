@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/gui/report.h"
+
+#include <QBuffer>
+#include <QDateTime>
+#include <QPainter>
+#include <QPdfWriter>
+#include <algorithm>
+#include <cctype>
+#include <nlohmann/json.hpp>
+
+#include "app/core/version.h"
+#include "io/file_util.h"
+
+namespace avocet::gui {
+namespace {
+
+// A4 at 150 dots per inch.
+constexpr int kWidth = 1240;
+constexpr int kHeight = 1754;
+constexpr int kMargin = 70;
+
+class Page {
+ public:
+  explicit Page(QPainter& painter) : painter_(painter) {}
+
+  void Text(const QString& text, int size, bool bold = false, const QColor& colour = Qt::black,
+            int indent = 0) {
+    QFont font("DejaVu Sans");
+    font.setPixelSize(size);
+    font.setBold(bold);
+    painter_.setFont(font);
+    painter_.setPen(colour);
+    const QRect room(kMargin + indent, y_, kWidth - 2 * kMargin - indent, kHeight - y_);
+    const QRect taken = painter_.boundingRect(room, Qt::TextWordWrap, text);
+    painter_.drawText(room, Qt::TextWordWrap, text);
+    y_ += taken.height() + size / 3;
+  }
+  void Swatch(const std::array<uint8_t, 3>& colour) {
+    painter_.fillRect(kMargin, y_ + 3, 14, 14, QColor(colour[0], colour[1], colour[2]));
+  }
+  void Picture(const QImage& image, int height) {
+    const QSize size = image.size().scaled(kWidth - 2 * kMargin, height, Qt::KeepAspectRatio);
+    painter_.setRenderHint(QPainter::SmoothPixmapTransform);
+    painter_.drawImage(QRect(QPoint(kMargin, y_), size), image);
+    y_ += size.height() + 14;
+  }
+  void Space(int pixels) { y_ += pixels; }
+
+ private:
+  QPainter& painter_;
+  int y_ = kMargin;
+};
+
+// What made a mask: one line from its manifest.
+QString Provenance(const std::string& manifest) {
+  const auto json = nlohmann::json::parse(manifest, nullptr, false);
+  if (!json.is_object()) return {};
+  const auto text = [&](const char* object, const char* key) {
+    const auto part = json.find(object);
+    if (part == json.end() || !part->is_object()) return QString();
+    return QString::fromStdString(part->value(key, std::string()));
+  };
+  return QString("Made by %1 (%2, SHA-256 %3\u2026) from %4 (SHA-256 %5\u2026), Avocet %6, %7")
+      .arg(text("model", "name"), text("model", "file"), text("model", "sha256").left(16),
+           text("input", "file"), text("input", "sha256").left(16),
+           QString::fromStdString(json.value("avocet", std::string())),
+           QString::fromStdString(json.value("device", std::string())));
+}
+
+void Draw(const Session& session, const QImage& views, QPainter& painter) {
+  Page page(painter);
+  const Document& document = session.document;
+  const QColor grey(90, 96, 104);
+  page.Text("Avocet report", 34, true);
+  page.Text("Research use, not for diagnosis. " +
+                QString(document.convention() == Convention::kRadiological
+                            ? "Radiological convention: the patient's right is on the left."
+                            : "Neurological convention: the patient's left is on the left."),
+            16, true, QColor(150, 70, 20));
+  page.Picture(views, 760);
+  if (const ImageLayer* image = document.ActiveImage()) {
+    const io::Geometry& g = image->volume->geometry;
+    page.Text("Image", 20, true);
+    page.Text(
+        QString("%1: %2 x %3 x %4 voxels of %5 x %6 x %7 mm, axes towards %8, window %9 / %10")
+            .arg(QString::fromStdString(image->name))
+            .arg(g.size[0])
+            .arg(g.size[1])
+            .arg(g.size[2])
+            .arg(g.spacing[0])
+            .arg(g.spacing[1])
+            .arg(g.spacing[2])
+            .arg(QString::fromStdString(g.OrientationLetters()))
+            .arg(image->window.width)
+            .arg(image->window.level),
+        15);
+  }
+  for (const auto& layer : document.labels()) {
+    page.Space(6);
+    page.Text("Labels: " + QString::fromStdString(layer->name), 20, true);
+    for (const auto& [value, entry] : layer->table) {
+      page.Swatch(entry.colour);
+      page.Text(QString("%1   %2 ml, %3 voxels")
+                    .arg(QString::fromStdString(entry.name))
+                    .arg(entry.volume_ml, 0, 'f', 3)
+                    .arg(entry.voxels),
+                15, false, Qt::black, 24);
+    }
+    for (const auto& [ending, content] : layer->companions) {
+      if (ending == ".manifest.json") {
+        const QString lines = Provenance(content);
+        page.Text(lines, 12, false, grey, 24);
+      }
+    }
+  }
+  if (session.evaluation() && !session.evaluation()->result.set.cases.empty()) {
+    const core::EvaluateResult& result = session.evaluation()->result;
+    page.Space(6);
+    page.Text("Scores, protocol " + QString::fromStdString(result.protocols[0].name), 20, true);
+    for (size_t n = 0; n < result.classes.size(); ++n) {
+      QString line = QString::fromStdString(result.classes[n].name) + ": ";
+      for (size_t c = 0; c < result.protocols[0].columns.size(); ++c) {
+        const auto& column = result.protocols[0].columns[c];
+        const auto& value = result.set.cases[0].classes[n].values[0][c];
+        line += (c ? ", " : "") + QString::fromStdString(column.name) + " " +
+                (value.HasValue() ? QString::number(value.value, 'g', 4) : QString("undefined"));
+      }
+      page.Text(line, 15);
+    }
+  }
+  if (!document.measurements().empty()) {
+    page.Space(6);
+    page.Text("Measurements", 20, true);
+    for (const Measurement& m : document.measurements()) {
+      page.Text(QString::fromStdString(m.Name() + ": " + m.Summary() + "  (" +
+                                       NameOf(m.orientation) + ", " + m.image + ")"),
+                15);
+    }
+  }
+  page.Space(10);
+  page.Text(QString("Made with Avocet %1 on %2.")
+                .arg(core::Version())
+                .arg(QDateTime::currentDateTimeUtc().toString("yyyy-MM-dd HH:mm 'UTC'")),
+            13, false, grey);
+}
+
+}  // namespace
+
+void WritePng(const QImage& image, const std::filesystem::path& path) {
+  QByteArray bytes;
+  QBuffer buffer(&bytes);
+  buffer.open(QIODevice::WriteOnly);
+  if (!image.save(&buffer, "PNG")) {
+    throw IoError("the picture '" + path.string() + "' could not be encoded");
+  }
+  io::WriteFileAtomically(path, std::string_view(bytes.constData(), bytes.size()));
+}
+
+void WriteReport(const Session& session, const QImage& views, const std::filesystem::path& path) {
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  if (ending == ".pdf") {
+    QByteArray bytes;
+    QBuffer buffer(&bytes);
+    buffer.open(QIODevice::WriteOnly);
+    {
+      QPdfWriter writer(&buffer);
+      writer.setPageSize(QPageSize(QPageSize::A4));
+      writer.setPageMargins(QMarginsF(0, 0, 0, 0));
+      writer.setTitle("Avocet report");
+      QPainter painter(&writer);
+      painter.setWindow(0, 0, kWidth, kHeight);
+      Draw(session, views, painter);
+    }
+    io::WriteFileAtomically(path, std::string_view(bytes.constData(), bytes.size()));
+    return;
+  }
+  if (ending != ".png") {
+    throw IoError("a report is a .pdf or .png file, not '" + path.filename().string() + "'");
+  }
+  QImage image(kWidth, kHeight, QImage::Format_RGB32);
+  image.fill(Qt::white);
+  QPainter painter(&image);
+  painter.setRenderHint(QPainter::Antialiasing);
+  Draw(session, views, painter);
+  painter.end();
+  WritePng(image, path);
+}
+
+}  // namespace avocet::gui

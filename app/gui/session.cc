@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/gui/session.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <set>
+
+#include "app/core/machine.h"
+#include "app/gui/label_comparison.h"
+#include "io/surface.h"
+#include "io/volume_io.h"
+
+namespace avocet::gui {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int kJournalMs = 2000;  // after the last stroke
+
+}  // namespace
+
+Session::Session(const fs::path& journal_root) : journal_(std::make_unique<Journal>(journal_root)) {
+  journal_timer_.setSingleShot(true);
+  journal_timer_.setInterval(kJournalMs);
+  QObject::connect(&journal_timer_, &QTimer::timeout, [this] { KeepInJournal(); });
+  document.AddObserver([this](unsigned changes) { OnDocument(changes); });
+}
+
+// The tasks write to the journal: they end before it does.
+Session::~Session() { tasks.Stop(); }
+
+void Session::Tell(Message::Kind kind, const std::string& title, std::vector<std::string> lines) {
+  if (on_message) on_message({kind, title, std::move(lines)});
+}
+
+void Session::OnDocument(unsigned changes) {
+  if (changes & (kVoxelsChanged | kLayersChanged)) {
+    if (document.HasUnsaved() && !journal_timer_.isActive()) journal_timer_.start();
+  }
+}
+
+// Copies share the voxels until one is painted on; painting may go on meanwhile.
+void Session::KeepInJournal() {
+  for (const auto& layer : document.labels()) {
+    if (!layer->unsaved) continue;
+    auto copy = std::make_shared<LabelLayer>(*layer);
+    const ImageLayer* image = document.ActiveImage();
+    const fs::path path = image == nullptr ? fs::path() : image->path;
+    const int id = layer->id;
+    tasks.Start(
+        "Keep " + layer->name, [this, copy, path](Progress&) { journal_->Keep(*copy, path); },
+        [this, id](const TaskRunner::Outcome& outcome) {
+          if (!outcome.error.empty()) {
+            Tell(Message::Kind::kWarning, "Unsaved work", {outcome.error});
+          }
+          // Saved or closed while its copy was being written.
+          const LabelLayer* now = document.Labels(id);
+          if (now == nullptr || !now->unsaved) journal_->Forget(id);
+        },
+        /*quiet=*/true);
+  }
+}
+
+void Session::Open(const std::vector<fs::path>& paths, LoadAs as, std::function<void()> then) {
+  OpenNext(paths, as, std::move(then));
+}
+
+void Session::OpenNext(std::vector<fs::path> paths, LoadAs as, std::function<void()> then,
+                       const std::string& series) {
+  if (paths.empty()) {
+    if (then) then();
+    return;
+  }
+  const fs::path path = paths.front();
+  paths.erase(paths.begin());
+  auto loaded = std::make_shared<LoadedFile>();
+  const std::string name =
+      path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
+  tasks.Start(
+      "Open " + name,
+      [loaded, path, as, series](Progress& progress) {
+        *loaded = LoadFile(path, as, progress, series);
+      },
+      [this, loaded, path, name, paths = std::move(paths), as,
+       then = std::move(then)](const TaskRunner::Outcome& outcome) {
+        if (!outcome.error.empty()) {
+          Tell(Message::Kind::kError, name, {outcome.error});
+        } else if (!outcome.cancelled && !loaded->choices.empty()) {
+          const int chosen = on_choose_series ? on_choose_series(name, loaded->choices) : -1;
+          if (chosen >= 0) {
+            std::vector<fs::path> again = paths;
+            again.insert(again.begin(), path);
+            return OpenNext(std::move(again), as, then, loaded->choices.at(chosen).selector);
+          }
+        } else if (!outcome.cancelled) {
+          loaded->report.insert(loaded->report.end(), outcome.warnings.begin(),
+                                outcome.warnings.end());
+          Add(std::move(*loaded), name);
+          if (on_opened) on_opened(path);
+        }
+        OpenNext(paths, as, then);
+      });
+}
+
+void Session::Add(LoadedFile loaded, const std::string& title) {
+  std::vector<std::string> report = std::move(loaded.report);
+  if (loaded.image) {
+    if (!IsAlignedWithPatient(loaded.image->volume->geometry)) {
+      report.push_back(
+          "the slices are oblique: they are shown along their own axes; View > Patient planes "
+          "resamples them");
+    }
+    document.AddImage(std::move(loaded.image));
+  } else if (loaded.labels) {
+    const io::Geometry* grid = document.grid();
+    if (grid != nullptr && io::MaxCornerDistance(*grid, loaded.labels->geometry()) > 0.01) {
+      report.push_back(
+          "this label map has another grid than the image; it is shown where it lies in the "
+          "patient");
+    }
+    document.AddLabels(std::move(loaded.labels));
+  }
+  Tell(Message::Kind::kReport, title, std::move(report));
+}
+
+void Session::Save(int id, const fs::path& path, std::function<void(bool)> then) {
+  LabelLayer* layer = document.Labels(id);
+  if (layer == nullptr) return;
+  for (const auto& image : document.images()) {
+    std::error_code ignored;
+    if (!image->path.empty() && fs::equivalent(image->path, path, ignored)) {
+      Tell(Message::Kind::kError, layer->name,
+           {"'" + path.string() + "' is an open image; originals are never written over"});
+      if (then) then(false);
+      return;
+    }
+  }
+  auto copy = std::make_shared<LabelLayer>(*layer);
+  tasks.Start(
+      "Save " + path.filename().string(), [copy, path](Progress&) { SaveLabels(*copy, path); },
+      [this, id, path, copy, then](const TaskRunner::Outcome& outcome) {
+        LabelLayer* saved = document.Labels(id);
+        const bool done = outcome.error.empty() && !outcome.cancelled;
+        if (!done) {
+          Tell(Message::Kind::kError, path.filename().string(), {outcome.error});
+        } else if (saved != nullptr) {
+          saved->path = path;
+          saved->name = path.filename().string();
+          // Painted on while it was being written: the newer strokes are not in the file.
+          saved->unsaved = saved->labels != copy->labels;
+          if (!saved->unsaved) journal_->Forget(id);
+          document.Notify(kLayersChanged);
+        }
+        if (then) then(done);
+      });
+}
+
+void Session::ExportSurfaces(int id, const fs::path& path) {
+  const LabelLayer* layer = document.Labels(id);
+  if (layer == nullptr) return;
+  auto copy = std::make_shared<LabelLayer>(*layer);
+  tasks.Start(
+      "Export " + path.filename().string(),
+      [copy, path](Progress& progress) {
+        io::Volume volume = io::Volume::Zeros(copy->geometry(), io::VoxelType::kUInt16);
+        std::copy(copy->labels->begin(), copy->labels->end(), volume.As<uint16_t>());
+        std::vector<io::Surface> surfaces;
+        for (const auto& [value, entry] : copy->table) {
+          if (!entry.visible || entry.voxels == 0) continue;
+          UpdateOrThrow(progress, static_cast<double>(surfaces.size()) / copy->table.size(),
+                        entry.name);
+          surfaces.push_back(io::SurfaceOfLabel(volume, value));
+          surfaces.back().name = entry.name;
+          surfaces.back().rgb = entry.colour;
+        }
+        io::WriteSurfaces(surfaces, path);
+      },
+      [this, path](const TaskRunner::Outcome& outcome) {
+        if (!outcome.error.empty()) {
+          Tell(Message::Kind::kError, path.filename().string(), {outcome.error});
+        } else if (!outcome.cancelled) {
+          Tell(Message::Kind::kReport, path.filename().string(),
+               {"surfaces of the visible labels, LPS mm"});
+        }
+      });
+}
+
+int Session::AddResult(std::unique_ptr<LabelLayer> layer) {
+  layer->unsaved = true;
+  const int id = document.AddLabels(std::move(layer));
+  GoToLargest(*document.Labels(id));
+  KeepInJournal();
+  return id;
+}
+
+// A mask that appears must be seen.
+void Session::GoToLargest(const LabelLayer& layer) {
+  int largest = 0;
+  int64_t voxels = 0;
+  for (const auto& [value, entry] : layer.table) {
+    if (entry.voxels <= voxels) continue;
+    largest = value;
+    voxels = entry.voxels;
+  }
+  if (largest == 0) return;
+  Vec3 x{};
+  const SlicePlane plane =
+      OwnAxesPlane(layer.geometry(), Orientation::kAxial, document.convention());
+  if (WorstSlice(layer, plane, x, static_cast<uint16_t>(largest))) document.SetCursor(x);
+}
+
+int Session::Evaluate(int prediction, int reference, const std::string& protocol) {
+  const LabelLayer* p = document.Labels(prediction);
+  const LabelLayer* r = document.Labels(reference);
+  if (p == nullptr || r == nullptr || p == r) return 0;
+  // Through files: the job is the one that the command line runs.
+  const auto copy = [](const LabelLayer& layer) {
+    auto one = std::make_shared<LabelLayer>(layer);
+    one->companions.clear();
+    return one;
+  };
+  const auto p_copy = copy(*p);
+  const auto r_copy = copy(*r);
+  const fs::path folder = journal_->folder() / ("evaluate-" + std::to_string(++results_));
+  auto result = std::make_shared<core::EvaluateResult>();
+  return tasks.Start(
+      "Evaluate " + p->name,
+      [p_copy, r_copy, folder, protocol, result](Progress& progress) {
+        std::error_code ignored;
+        struct Cleaner {
+          fs::path folder;
+          ~Cleaner() {
+            std::error_code error;
+            fs::remove_all(folder, error);
+          }
+        } cleaner{folder};
+        fs::create_directories(folder, ignored);
+        core::EvaluateOptions options;
+        options.prediction = folder / "prediction.nii";
+        options.reference = folder / "reference.nii";
+        options.protocols = {protocol};
+        UpdateOrThrow(progress, Progress::kUnknown, "preparing");
+        SaveLabels(*p_copy, options.prediction);
+        SaveLabels(*r_copy, options.reference);
+        *result = core::RunEvaluate(options, progress);
+      },
+      [this, prediction, reference, result](const TaskRunner::Outcome& outcome) {
+        if (!outcome.error.empty()) {
+          Tell(Message::Kind::kError, "Evaluate", {outcome.error});
+          return;
+        }
+        if (outcome.cancelled) return;
+        if (!outcome.warnings.empty()) {
+          Tell(Message::Kind::kWarning, "Evaluate", outcome.warnings);
+        }
+        evaluation_ = Evaluation{prediction, reference, *result};
+        if (on_evaluated) on_evaluated();
+      });
+}
+
+bool Session::ShowErrors(int label) {
+  if (!evaluation_) return false;
+  LabelLayer* p = document.Labels(evaluation_->prediction);
+  LabelLayer* r = document.Labels(evaluation_->reference);
+  if (p == nullptr || r == nullptr) return false;
+  std::unique_ptr<LabelLayer> map;
+  try {
+    map = ErrorMap(*p, *r, label);
+  } catch (const Error& error) {
+    Tell(Message::Kind::kError, "Errors", {error.what()});
+    return false;
+  }
+  const auto entry = r->table.find(label);
+  map->name = "Errors: " + (label == 0                ? std::string("all labels")
+                            : entry == r->table.end() ? "label " + std::to_string(label)
+                                                      : entry->second.name);
+  Vec3 worst{};
+  const SlicePlane plane =
+      OwnAxesPlane(map->geometry(), Orientation::kAxial, document.convention());
+  const bool any = WorstSlice(*map, plane, worst);
+  if (document.Labels(error_layer_) != nullptr) document.Remove(error_layer_);
+  p->visible = false;
+  r->visible = false;
+  const int active = document.ActiveLabels() == nullptr ? 0 : document.ActiveLabels()->id;
+  error_layer_ = document.AddLabels(std::move(map));
+  document.SetActiveLabels(active);
+  document.Notify(kDisplayChanged | kLayersChanged);
+  if (any) document.SetCursor(worst);
+  return any;
+}
+
+void Session::Recover(const std::vector<Journal::Entry>& entries) {
+  std::set<fs::path> image_set;
+  for (const auto& entry : entries) {
+    std::error_code ignored;
+    if (!entry.image.empty() && fs::exists(entry.image, ignored)) image_set.insert(entry.image);
+  }
+  Open({image_set.begin(), image_set.end()}, LoadAs::kImage, [this, entries] {
+    auto left = std::make_shared<size_t>(entries.size());
+    auto failed = std::make_shared<bool>(false);
+    for (const auto& entry : entries) {
+      auto loaded = std::make_shared<LoadedFile>();
+      tasks.Start(
+          "Recover " + entry.name,
+          [loaded, entry](Progress& progress) {
+            *loaded = LoadFile(entry.mask, LoadAs::kLabels, progress);
+          },
+          [this, loaded, entry, left, failed](const TaskRunner::Outcome& outcome) {
+            if (outcome.error.empty() && loaded->labels) {
+              loaded->labels->name = entry.name;
+              loaded->labels->path.clear();
+              AddResult(std::move(loaded->labels));
+            } else {
+              *failed = true;
+              Tell(Message::Kind::kError, entry.name, {outcome.error});
+            }
+            if (--*left == 0 && !*failed) ReplaceAbandoned(entry.image);
+          });
+    }
+  });
+}
+
+// Only when all of them are kept anew may the old copies go.
+void Session::ReplaceAbandoned(const fs::path& image) {
+  std::vector<std::shared_ptr<LabelLayer>> copies;
+  for (const auto& layer : document.labels()) {
+    if (!layer->unsaved) continue;
+    copies.push_back(std::make_shared<LabelLayer>(*layer));
+  }
+  tasks.Start(
+      "Keep recovered work",
+      [this, copies, image](Progress&) {
+        for (const auto& copy : copies) journal_->Keep(*copy, image);
+        journal_->DiscardAbandoned();
+      },
+      {}, /*quiet=*/true);
+}
+
+}  // namespace avocet::gui

@@ -1,0 +1,590 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/gui/slice_view.h"
+
+#include <QKeyEvent>
+#include <QMouseEvent>
+#include <QPainter>
+#include <QPainterPath>
+#include <QWheelEvent>
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "app/gui/brush.h"
+
+namespace avocet::gui {
+namespace {
+
+constexpr double kMargin = 0.94;  // of the view that a fitted slice fills
+constexpr int kSliderWidth = 14;
+
+std::string Number(double value) {
+  char text[48];
+  std::snprintf(text, sizeof text, value == std::floor(value) ? "%.0f" : "%.4g", value);
+  return text;
+}
+
+// Light text that stays readable on bone and on air.
+void DrawText(QPainter& painter, const QPointF& at, const QString& text, const QColor& colour) {
+  QPainterPath path;
+  path.addText(at, painter.font(), text);
+  painter.strokePath(path,
+                     QPen(QColor(0, 0, 0, 190), 3, Qt::SolidLine, Qt::RoundCap, Qt::RoundJoin));
+  painter.fillPath(path, colour);
+}
+
+}  // namespace
+
+QColor PlaneColour(Orientation orientation) {
+  switch (orientation) {
+    case Orientation::kAxial:
+      return QColor(242, 108, 100);
+    case Orientation::kCoronal:
+      return QColor(120, 200, 110);
+    case Orientation::kSagittal:
+      break;
+  }
+  return QColor(237, 205, 80);
+}
+
+SliceView::SliceView(Document& document, ViewState& state, Orientation orientation, QWidget* parent)
+    : QWidget(parent),
+      document_(document),
+      state_(state),
+      orientation_(orientation),
+      slider_(new QSlider(Qt::Vertical, this)) {
+  setObjectName(QString("view_") + NameOf(orientation));
+  setAccessibleName(QString(NameOf(orientation)) + " view");
+  setFocusPolicy(Qt::StrongFocus);
+  setMouseTracking(true);
+  setMinimumSize(160, 120);
+  slider_->setFocusPolicy(Qt::NoFocus);  // the view itself takes the keys
+  slider_->setAccessibleName(QString(NameOf(orientation)) + " slice");
+  slider_->setToolTip("Slice: wheel, up and down, page up and page down, home and end");
+  slider_->hide();
+  connect(slider_, &QSlider::valueChanged, this, [this](int value) {
+    if (!updating_slider_) document_.SetSlice(orientation_, value);
+  });
+  document_.AddObserver([this](unsigned changes) { OnDocument(changes); });
+  state_.AddObserver([this] { Redraw(); });
+}
+
+void SliceView::OnDocument(unsigned changes) {
+  if (changes & (kPlanesChanged | kLayersChanged)) {
+    const bool had = plane_.has_value();
+    if (document_.grid() == nullptr) {
+      plane_.reset();
+    } else {
+      plane_ = document_.Plane(orientation_);
+    }
+    if (changes & kPlanesChanged) Recentre();
+    if (had != plane_.has_value() || (changes & kPlanesChanged)) {
+      if (on_fit_changed) on_fit_changed();
+    }
+    slider_->setVisible(plane_.has_value() && plane_->count > 1);
+    if (plane_) {
+      updating_slider_ = true;
+      slider_->setRange(0, static_cast<int>(plane_->count - 1));
+      slider_->setInvertedAppearance(!plane_->grows_up);
+      updating_slider_ = false;
+    }
+  }
+  if (plane_ && (changes & (kCursorChanged | kPlanesChanged | kLayersChanged))) {
+    updating_slider_ = true;
+    slider_->setValue(static_cast<int>(plane_->NearestSlice(document_.cursor())));
+    updating_slider_ = false;
+  }
+  if (changes & ~unsigned{kCursorChanged | kMeasurementsChanged}) dirty_ = true;
+  update();
+}
+
+void SliceView::Redraw() {
+  dirty_ = true;
+  update();
+}
+
+void SliceView::Recentre() {
+  if (plane_) focus_ = plane_->first;
+  Redraw();
+}
+
+double SliceView::FitScale() const {
+  if (!plane_) return 1;
+  const double w = std::max(40, width() - kSliderWidth) * kMargin;
+  const double h = std::max(40, height()) * kMargin;
+  return std::max(plane_->width_mm / w, plane_->height_mm / h);
+}
+
+ViewFrame SliceView::Frame() const {
+  const double ratio = devicePixelRatioF();
+  ViewFrame frame;
+  frame.right = plane_->right;
+  frame.down = plane_->down;
+  frame.width = std::max(1, static_cast<int>(std::lround(width() * ratio)));
+  frame.height = std::max(1, static_cast<int>(std::lround(height() * ratio)));
+  frame.mm_per_pixel = state_.Scale(FitScale()) / ratio;
+  frame.centre = plane_->MovedToSlice(focus_, plane_->NearestSlice(document_.cursor()));
+  return frame;
+}
+
+QPointF SliceView::PixelFromLps(const Vec3& x_in_lps) const {
+  const auto pixel = Frame().PixelFromLps(x_in_lps);
+  return QPointF(pixel[0], pixel[1]) / devicePixelRatioF();
+}
+
+Vec3 SliceView::LpsFromPixel(const QPointF& pixel) const {
+  const double ratio = devicePixelRatioF();
+  return Frame().LpsFromPixel(pixel.x() * ratio, pixel.y() * ratio);
+}
+
+std::string SliceView::Describe(const Vec3& x) const {
+  std::string line;
+  const io::Geometry* g = document_.grid();
+  if (g == nullptr) return line;
+  const auto index = g->IndexFromPhysical(x);
+  for (int a = 0; a < 3; ++a) {
+    if (!(index[a] >= -0.5 && index[a] < g->size[a] - 0.5)) return "";
+  }
+  if (const ImageLayer* image = document_.ActiveImage()) {
+    const int parts = image->volume->components >= 3 ? 3 : 1;
+    for (int c = 0; c < parts; ++c) line += (c ? "/" : "") + Number(image->ValueAt(x, c));
+    if (!image->Unit().empty()) line += " " + image->Unit();
+  }
+  for (const auto& layer : document_.labels()) {
+    if (!layer->visible) continue;
+    const int value = layer->ValueAt(x);
+    if (value == 0) continue;
+    const auto entry = layer->table.find(value);
+    line += "   " + (entry == layer->table.end() ? std::to_string(value) : entry->second.name) +
+            " (" + std::to_string(value) + ")";
+  }
+  char place[96];
+  std::snprintf(place, sizeof place, "   [%lld %lld %lld]",
+                static_cast<long long>(std::floor(index[0] + 0.5)),
+                static_cast<long long>(std::floor(index[1] + 0.5)),
+                static_cast<long long>(std::floor(index[2] + 0.5)));
+  line +=
+      "   " + AxisPosition(x, 0) + ", " + AxisPosition(x, 1) + ", " + AxisPosition(x, 2) + place;
+  return line;
+}
+
+void SliceView::paintEvent(QPaintEvent*) {
+  QPainter painter(this);
+  painter.fillRect(rect(), Qt::black);
+  if (!plane_) {
+    DrawEmpty(painter);
+    return;
+  }
+  DrawPictureInto(painter);
+  painter.setRenderHint(QPainter::Antialiasing);
+  if (state_.crosshair) DrawCrosshair(painter);
+  if (document_.overlays) DrawMeasurements(painter);
+  DrawTexts(painter);
+  DrawScaleBar(painter);
+  if (hasFocus()) {
+    painter.setRenderHint(QPainter::Antialiasing, false);
+    painter.setPen(QPen(PlaneColour(orientation_), 1));
+    painter.drawRect(rect().adjusted(0, 0, -1, -1));
+  }
+}
+
+void SliceView::DrawPictureInto(QPainter& painter) {
+  const ViewFrame frame = Frame();
+  const int64_t slice = plane_->NearestSlice(document_.cursor());
+  const QSize size(frame.width, frame.height);
+  if (dirty_ || slice != drawn_slice_ || size != drawn_size_) {
+    DrawPicture(document_.Content(), GridOf(frame), pixels_);
+    dirty_ = false;
+    drawn_slice_ = slice;
+    drawn_size_ = size;
+  }
+  QImage image(reinterpret_cast<const uchar*>(pixels_.data()), frame.width, frame.height,
+               frame.width * 4, QImage::Format_RGB32);
+  image.setDevicePixelRatio(devicePixelRatioF());
+  painter.drawImage(QPointF(0, 0), image);
+}
+
+void SliceView::DrawCrosshair(QPainter& painter) {
+  const QPointF at = PixelFromLps(document_.cursor());
+  const double gap = 9;
+  // Each line is the trace of another plane and takes its colour: the horizontal line of an axial
+  // slice is the coronal plane.
+  const Orientation across =
+      orientation_ == Orientation::kAxial ? Orientation::kCoronal : Orientation::kAxial;
+  const Orientation along =
+      orientation_ == Orientation::kSagittal ? Orientation::kCoronal : Orientation::kSagittal;
+  const auto pen = [](Orientation orientation) {
+    QColor colour = PlaneColour(orientation);
+    colour.setAlpha(170);
+    return QPen(colour, 1);
+  };
+  painter.setPen(pen(across));
+  painter.drawLine(QPointF(0, at.y()), QPointF(at.x() - gap, at.y()));
+  painter.drawLine(QPointF(at.x() + gap, at.y()), QPointF(width(), at.y()));
+  painter.setPen(pen(along));
+  painter.drawLine(QPointF(at.x(), 0), QPointF(at.x(), at.y() - gap));
+  painter.drawLine(QPointF(at.x(), at.y() + gap), QPointF(at.x(), height()));
+}
+
+void SliceView::DrawMeasurements(QPainter& painter) {
+  const int64_t slice = plane_->NearestSlice(document_.cursor());
+  for (const Measurement& m : document_.measurements()) {
+    if (m.orientation != orientation_) continue;
+    bool here = true;
+    for (const Vec3& point : m.points) {
+      here = here && std::abs(plane_->SliceAt(point) - static_cast<double>(slice)) < 0.51;
+    }
+    if (here) DrawMeasurement(painter, m, false);
+  }
+  if (draft_) DrawMeasurement(painter, *draft_, true);
+}
+
+void SliceView::DrawMeasurement(QPainter& painter, const Measurement& m, bool draft) {
+  const QColor colour(120, 220, 232);
+  painter.setPen(QPen(colour, 1.5, draft ? Qt::DashLine : Qt::SolidLine));
+  painter.setBrush(Qt::NoBrush);
+  std::vector<QPointF> points;
+  for (const Vec3& x : m.points) points.push_back(PixelFromLps(x));
+  if (points.empty()) return;
+  QPointF text_at = points.back() + QPointF(8, -6);
+  if (m.kind == MeasurementKind::kRoi) {
+    if (points.size() < 2) return;
+    const QRectF box = QRectF(points[0], points[1]).normalized();
+    painter.drawEllipse(box);
+    text_at = box.bottomLeft() + QPointF(0, 16);
+  } else {
+    for (size_t i = 1; i < points.size(); ++i) painter.drawLine(points[i - 1], points[i]);
+    for (const QPointF& p : points) painter.drawEllipse(p, 3, 3);
+  }
+  const bool complete = m.kind == MeasurementKind::kAngle ? points.size() == 3 : points.size() == 2;
+  if (!complete) return;
+  QFont font = painter.font();
+  font.setPixelSize(12);
+  painter.setFont(font);
+  const QString text = QString::fromStdString(m.Summary());
+  // Kept inside the view.
+  const double longest = width() - kSliderWidth - 6 - QFontMetricsF(font).horizontalAdvance(text);
+  text_at.setX(std::max(6.0, std::min(text_at.x(), longest)));
+  text_at.setY(std::clamp(text_at.y(), 14.0, height() - 6.0));
+  DrawText(painter, text_at, text, colour);
+}
+
+void SliceView::DrawTexts(QPainter& painter) {
+  QFont font = painter.font();
+  font.setPixelSize(13);
+  font.setBold(true);
+  painter.setFont(font);
+  const int64_t slice = plane_->NearestSlice(document_.cursor());
+  const Vec3 middle = plane_->MovedToSlice(plane_->first, slice);
+  const double right_edge = width() - kSliderWidth - 4;
+  // Letters stand on the middle of each side; they are never hidden.
+  font.setPixelSize(15);
+  painter.setFont(font);
+  const QFontMetricsF metrics(font);
+  const QColor letter_colour(255, 255, 255);
+  const auto letters = plane_->Letters();
+  const auto text = [&](int side) { return QString::fromStdString(letters[side]); };
+  DrawText(painter, QPointF(6, height() / 2.0 + 5), text(0), letter_colour);
+  DrawText(painter, QPointF(right_edge - metrics.horizontalAdvance(text(1)), height() / 2.0 + 5),
+           text(1), letter_colour);
+  DrawText(painter, QPointF((width() - kSliderWidth) / 2.0 - 5, 18), text(2), letter_colour);
+  DrawText(painter, QPointF((width() - kSliderWidth) / 2.0 - 5, height() - 7), text(3),
+           letter_colour);
+
+  font.setPixelSize(13);
+  painter.setFont(font);
+  char line[96];
+  DrawText(painter, QPointF(8, 18), NameOf(orientation_), PlaneColour(orientation_));
+  font.setBold(false);
+  font.setPixelSize(12);
+  painter.setFont(font);
+  const QColor plain(215, 220, 226);
+  if (plane_->axis >= 0) {
+    std::snprintf(line, sizeof line, "%s   slice %lld of %lld",
+                  AxisPosition(middle, PatientAxis(orientation_)).c_str(),
+                  static_cast<long long>(slice + 1), static_cast<long long>(plane_->count));
+  } else {
+    std::snprintf(line, sizeof line, "%s   patient plane",
+                  AxisPosition(middle, PatientAxis(orientation_)).c_str());
+  }
+  DrawText(painter, QPointF(8, 34), line, plain);
+  if (!state_.corner_text) return;
+  if (const ImageLayer* image = document_.ActiveImage()) {
+    std::snprintf(line, sizeof line, "W %s  L %s", Number(image->window.width).c_str(),
+                  Number(image->window.level).c_str());
+    const QFontMetricsF small(font);
+    DrawText(painter, QPointF(right_edge - small.horizontalAdvance(line), 18), line, plain);
+  }
+  const std::string under = Describe(document_.cursor());
+  // The first part only: value and label; the rest stands in the status line.
+  const auto cut =
+      under.find("   R ") != std::string::npos ? under.find("   R ") : under.find("   L ");
+  DrawText(painter, QPointF(8, height() - 7),
+           QString::fromStdString(under.substr(0, cut == std::string::npos ? 40 : cut)), plain);
+}
+
+void SliceView::DrawScaleBar(QPainter& painter) {
+  const double scale = state_.Scale(FitScale());
+  const double target = width() / 4.0 * scale;
+  double length = std::pow(10, std::floor(std::log10(target)));
+  for (const double factor : {5.0, 2.0}) {
+    if (length * factor <= target) {
+      length *= factor;
+      break;
+    }
+  }
+  const double pixels = length / scale;
+  const double right = width() - kSliderWidth - 10;
+  const double y = height() - 12;
+  for (const auto& [colour, thickness] :
+       {std::pair(QColor(0, 0, 0, 190), 4.0), std::pair(QColor(215, 220, 226), 1.6)}) {
+    painter.setPen(QPen(colour, thickness));
+    painter.drawLine(QPointF(right - pixels, y), QPointF(right, y));
+    painter.drawLine(QPointF(right - pixels, y - 4), QPointF(right - pixels, y + 4));
+    painter.drawLine(QPointF(right, y - 4), QPointF(right, y + 4));
+  }
+  QFont font = painter.font();
+  font.setPixelSize(12);
+  painter.setFont(font);
+  const QString text =
+      length >= 10 ? QString("%1 cm").arg(length / 10) : QString("%1 mm").arg(length);
+  DrawText(painter,
+           QPointF(right - pixels / 2 - QFontMetricsF(font).horizontalAdvance(text) / 2, y - 7),
+           text, QColor(215, 220, 226));
+}
+
+void SliceView::DrawEmpty(QPainter& painter) {
+  painter.setPen(QColor(110, 118, 128));
+  QFont font = painter.font();
+  font.setPixelSize(13);
+  painter.setFont(font);
+  painter.drawText(rect(), Qt::AlignCenter, NameOf(orientation_));
+}
+
+void SliceView::resizeEvent(QResizeEvent*) {
+  slider_->setGeometry(width() - kSliderWidth - 1, 26, kSliderWidth, std::max(20, height() - 60));
+  if (on_fit_changed) on_fit_changed();
+  Redraw();
+}
+
+void SliceView::wheelEvent(QWheelEvent* event) {
+  if (!plane_) return;
+  const double notches = event->angleDelta().y() / 120.0;
+  if (event->modifiers() & Qt::ControlModifier) {
+    ZoomAbout(event->position(), std::pow(1.15, notches));
+  } else {
+    // Touch pads send parts of a notch.
+    wheel_rest_ += notches;
+    const double whole = std::trunc(wheel_rest_);
+    wheel_rest_ -= whole;
+    if (whole != 0) document_.StepSlice(orientation_, static_cast<int64_t>(whole));
+  }
+  event->accept();
+}
+
+void SliceView::ZoomAbout(const QPointF& pixel, double factor) {
+  const Vec3 fixed = LpsFromPixel(pixel);
+  const double fit = FitScale();
+  const double now = state_.Scale(fit);
+  state_.mm_per_pixel = std::clamp(now / factor, fit / 80, fit * 8);
+  focus_ = Add(focus_, Subtract(fixed, LpsFromPixel(pixel)));
+  state_.Notify();
+}
+
+void SliceView::mousePressEvent(QMouseEvent* event) {
+  setFocus(Qt::MouseFocusReason);
+  if (!plane_) return;
+  press_ = last_ = event->position();
+  const Vec3 x = LpsFromPixel(press_);
+  const auto modifiers = event->modifiers();
+  if (event->button() == Qt::RightButton) {
+    drag_ = Drag::kZoom;
+  } else if (event->button() == Qt::MiddleButton ||
+             (event->button() == Qt::LeftButton && (modifiers & Qt::ShiftModifier))) {
+    drag_ = Drag::kPan;
+  } else if (event->button() == Qt::LeftButton) {
+    if ((modifiers & Qt::AltModifier) || state_.tool == Tool::kWindow) {
+      drag_ = Drag::kWindow;
+    } else if (state_.tool == Tool::kCrosshair) {
+      drag_ = Drag::kCursor;
+      document_.SetCursor(x);
+    } else if (state_.tool == Tool::kBrush || state_.tool == Tool::kEraser) {
+      if (const LabelLayer* layer = document_.ActiveLabels()) {
+        drag_ = Drag::kPaint;
+        document_.BeginStroke(layer->id);
+        PaintAt(press_, press_);
+      }
+    } else {
+      drag_ = Drag::kMeasure;
+      BeginMeasurement(x);
+    }
+  }
+}
+
+void SliceView::mouseMoveEvent(QMouseEvent* event) {
+  if (!plane_) return;
+  const QPointF now = event->position();
+  const Vec3 x = LpsFromPixel(now);
+  if (on_hover) on_hover(Describe(x));
+  const QPointF delta = now - last_;
+  switch (drag_) {
+    case Drag::kNone:
+      if (draft_ && !draft_->points.empty()) {  // an angle between its clicks
+        draft_->points.back() = x;
+        update();
+      }
+      break;
+    case Drag::kCursor:
+      document_.SetCursor(x);
+      break;
+    case Drag::kWindow:
+      MoveWindow(delta);
+      break;
+    case Drag::kPan: {
+      const double scale = Frame().mm_per_pixel * devicePixelRatioF();
+      focus_ = Subtract(focus_, Add(Scale(plane_->right, delta.x() * scale),
+                                    Scale(plane_->down, delta.y() * scale)));
+      Redraw();
+      break;
+    }
+    case Drag::kZoom:
+      ZoomAbout(press_, std::exp(-delta.y() / 150));
+      break;
+    case Drag::kMeasure:
+      if (draft_) {
+        draft_->points.back() = x;
+        Evaluate(*draft_, document_.ActiveImage(), *plane_);
+        update();
+      }
+      break;
+    case Drag::kPaint:
+      PaintAt(last_, now);
+      break;
+  }
+  last_ = now;
+}
+
+void SliceView::mouseReleaseEvent(QMouseEvent*) {
+  if (drag_ == Drag::kMeasure && draft_) {
+    const bool moved = (last_ - press_).manhattanLength() > 3;
+    if (draft_->kind != MeasurementKind::kAngle) {
+      if (moved) {
+        FinishMeasurement();
+      } else {
+        draft_.reset();  // a click without a drag measures nothing
+      }
+    } else if (draft_->points.size() == 3) {
+      FinishMeasurement();
+    } else if (moved || !draft_is_new_) {
+      draft_->points.push_back(draft_->points.back());
+    }
+    update();
+  }
+  if (drag_ == Drag::kPaint) document_.EndStroke();
+  drag_ = Drag::kNone;
+}
+
+void SliceView::BeginMeasurement(const Vec3& x) {
+  draft_is_new_ = !draft_;
+  if (draft_) {  // an angle's next click
+    draft_->points.back() = x;
+    return;
+  }
+  Measurement m;
+  m.kind = state_.tool == Tool::kRuler   ? MeasurementKind::kRuler
+           : state_.tool == Tool::kAngle ? MeasurementKind::kAngle
+                                         : MeasurementKind::kRoi;
+  m.orientation = orientation_;
+  m.right = plane_->right;
+  m.down = plane_->down;
+  if (const ImageLayer* image = document_.ActiveImage()) m.image = image->name;
+  m.points = {x, x};
+  draft_ = std::move(m);
+}
+
+void SliceView::FinishMeasurement() {
+  Evaluate(*draft_, document_.ActiveImage(), *plane_);
+  Measurement done = std::move(*draft_);
+  draft_.reset();
+  document_.AddMeasurement(std::move(done));
+}
+
+void SliceView::MoveWindow(const QPointF& delta) {
+  ImageLayer* image = document_.ActiveImage();
+  if (image == nullptr) return;
+  // A view's width of travel doubles or halves the window a few times, whatever its size.
+  image->window.width = std::max(image->window.width * std::exp(delta.x() / 200),
+                                 1e-9 + std::abs(image->window.level) * 1e-9);
+  image->window.level -= delta.y() / 300 * image->window.width;
+  document_.Notify(kDisplayChanged);
+}
+
+void SliceView::PaintAt(const QPointF& from, const QPointF& to) {
+  const LabelLayer* layer = document_.ActiveLabels();
+  if (layer == nullptr) return;
+  const auto value = state_.tool == Tool::kEraser ? 0 : state_.brush_label;
+  document_.PaintVoxels(BrushVoxels(layer->geometry(), *plane_, LpsFromPixel(from),
+                                    LpsFromPixel(to), state_.brush_mm),
+                        static_cast<uint16_t>(value));
+}
+
+void SliceView::mouseDoubleClickEvent(QMouseEvent* event) {
+  if (event->button() != Qt::LeftButton) return;
+  draft_.reset();
+  if (drag_ == Drag::kPaint) document_.EndStroke();
+  drag_ = Drag::kNone;
+  if (on_maximise) on_maximise();
+}
+
+void SliceView::keyPressEvent(QKeyEvent* event) {
+  if (!plane_) return QWidget::keyPressEvent(event);
+  switch (event->key()) {
+    case Qt::Key_Up:
+      return document_.StepSlice(orientation_, 1);
+    case Qt::Key_Down:
+      return document_.StepSlice(orientation_, -1);
+    case Qt::Key_PageUp:
+      return document_.StepSlice(orientation_, 10);
+    case Qt::Key_PageDown:
+      return document_.StepSlice(orientation_, -10);
+    case Qt::Key_Home:
+      return document_.SetSlice(orientation_, plane_->grows_up ? plane_->count - 1 : 0);
+    case Qt::Key_End:
+      return document_.SetSlice(orientation_, plane_->grows_up ? 0 : plane_->count - 1);
+    case Qt::Key_Left:
+    case Qt::Key_Right: {
+      // One voxel sideways on the screen.
+      const auto& g = *document_.grid();
+      const double step = *std::min_element(g.spacing.begin(), g.spacing.end());
+      const double sign = event->key() == Qt::Key_Right ? 1 : -1;
+      const Vec3 before = document_.cursor();
+      for (int tries = 1; tries <= 64 && before == document_.cursor(); ++tries) {
+        document_.SetCursor(Add(before, Scale(plane_->right, sign * step * (0.5 + tries * 0.5))));
+      }
+      return;
+    }
+    case Qt::Key_Escape:
+      draft_.reset();
+      drag_ = Drag::kNone;
+      return update();
+    default:
+      QWidget::keyPressEvent(event);
+  }
+}
+
+// Tab chooses the next label; shift+Tab and F6 leave the view.
+bool SliceView::focusNextPrevChild(bool next) {
+  if (!next || !on_next_label || document_.labels().empty()) {
+    return QWidget::focusNextPrevChild(next);
+  }
+  on_next_label();
+  return true;
+}
+
+void SliceView::leaveEvent(QEvent*) {
+  if (on_hover) on_hover("");
+}
+void SliceView::focusInEvent(QFocusEvent*) { update(); }
+void SliceView::focusOutEvent(QFocusEvent*) { update(); }
+
+}  // namespace avocet::gui
