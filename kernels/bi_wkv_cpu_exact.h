@@ -3,8 +3,6 @@
 // per-instruction-set kernels only (see bi_wkv_math.h on AVOCET_ISA).
 #pragma once
 
-#include <array>
-
 #include "kernels/bi_wkv_cpu_rows.h"
 
 namespace avocet::kernels::AVOCET_ISA {
@@ -130,7 +128,8 @@ struct PrefetchPiece {
 template <size_t count>
 class Prefetcher {
  public:
-  explicit Prefetcher(const std::array<PrefetchPiece, count>& pieces) : pieces_(pieces) {}
+  template <typename... Pieces>
+  explicit Prefetcher(const Pieces&... pieces) : pieces_{pieces...} {}
 
   void Start(Span rows) {
     row_ = rows.begin * pieces_[0].stride;
@@ -156,7 +155,7 @@ class Prefetcher {
   }
 
  private:
-  std::array<PrefetchPiece, count> pieces_;
+  PrefetchPiece pieces_[count];
   int64_t row_ = 0, end_ = 0, column_ = 0;
 };
 
@@ -218,7 +217,7 @@ void Totals(const Args& a, WkvTile tile) {
   using T = typename WkvState<S>::Type;
   using V = Vector<T>;
   const auto workspace = WorkspaceOf(a);
-  Prefetcher<2> prefetcher({{PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false)}});
+  Prefetcher<2> prefetcher(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false));
   const auto work = [&](const Block<S, Args>& b, const Constants<T>& constants, int64_t s) {
     const Span span = SpanOf(s, a.tokens);
     const V maximum = MaximumOf(b.k, span), lambda = constants.lambda;
@@ -296,8 +295,8 @@ void Outputs(const WkvForwardArgs<S>& a, WkvTile tile) {
   using T = typename WkvState<S>::Type;
   using V = Vector<T>;
   const auto workspace = WorkspaceOf(a);
-  Prefetcher<3> prefetcher({{PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false),
-                            PieceOf<S>(a, tile, a.y, true)}});
+  Prefetcher<3> prefetcher(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false),
+                           PieceOf<S>(a, tile, a.y, true));
   FutureOfSegment<S> future;
   ForTile<S>(a, tile, Order::kBackward, prefetcher,
              [&](const Block<S, WkvForwardArgs<S>>& b, const Constants<T>& constants, int64_t s) {
@@ -328,8 +327,8 @@ void Adjoints(const WkvBackwardArgs<S>& a, WkvTile tile) {
   using T = typename WkvState<S>::Type;
   using V = Vector<T>;
   const auto workspace = WorkspaceOf(a);
-  Prefetcher<3> prefetcher({{PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false),
-                            PieceOf<S>(a, tile, a.g, false)}});
+  Prefetcher<3> prefetcher(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false),
+                           PieceOf<S>(a, tile, a.g, false));
   FutureOfSegment<S> future;
   ForTile<S>(a, tile, Order::kBackward, prefetcher,
              [&](const Block<S, WkvBackwardArgs<S>>& b, const Constants<T>& constants, int64_t s) {
@@ -387,8 +386,8 @@ void Gradients(const WkvBackwardArgs<S>& a, WkvTile tile) {
   using T = typename WkvState<S>::Type;
   using V = Vector<T>;
   const auto workspace = WorkspaceOf(a);
-  Prefetcher<4> prefetcher({{PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false),
-                            PieceOf<S>(a, tile, a.gk, true), PieceOf<S>(a, tile, a.gv, true)}});
+  Prefetcher<4> prefetcher(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false),
+                           PieceOf<S>(a, tile, a.gk, true), PieceOf<S>(a, tile, a.gv, true));
   FutureOfSegment<S> future;
   Sums<V> adjoint_of[kWkvSegment];
   ForTile<S>(a, tile, Order::kForward, prefetcher,
