@@ -22,6 +22,8 @@ using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
 
 // Segments of a tile where a row is cut into tiles.
 constexpr int64_t kTileSegments = 8;
+// Tokens times blocks that a thread works on at once: what it reads twice stays in its second cache.
+constexpr int64_t kGroupTokens = 3200;
 
 template <typename S>
 const WkvKernels<S>& KernelsFor(const WkvCpuKernels& all) {
@@ -71,13 +73,14 @@ bool EnoughBlocks(const Args& a) {
 template <typename Args, typename Work>
 void ForEachThread(const Args& args, int64_t workspace_bytes, Work work) {
   const int64_t columns = WkvBlocks(args.channels);
+  const int64_t group = std::max<int64_t>(1, kGroupTokens / args.tokens);
   at::parallel_for(0, Blocks(args), 1, [&](int64_t begin, int64_t end) {
     Args a = args;
     const auto memory =
-        c10::GetCPUAllocator()->allocate(workspace_bytes * std::min(columns, end - begin));
+        c10::GetCPUAllocator()->allocate(workspace_bytes * std::min({group, columns, end - begin}));
     a.workspace = memory.get();
     for (int64_t first = begin; first < end;) {
-      const int64_t last = std::min(end, (first / columns + 1) * columns);
+      const int64_t last = std::min({end, (first / columns + 1) * columns, first + group});
       a.workspace_block = first;
       work(a, first, last);
       first = last;
