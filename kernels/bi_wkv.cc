@@ -22,7 +22,8 @@ using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
 
 // Segments of a tile where a row is cut into tiles.
 constexpr int64_t kTileSegments = 8;
-// Tokens times blocks that a thread works on at once: what it reads twice stays in its second cache.
+// Tokens times blocks that a thread works on at once: what it reads twice stays in its second
+// cache.
 constexpr int64_t kGroupTokens = 3200;
 
 template <typename S>
@@ -68,8 +69,8 @@ bool EnoughBlocks(const Args& a) {
   return Blocks(a) >= 4 * at::get_num_threads() && a.tokens <= 4096;
 }
 
-// Calls work(args, first_block, last_block) for a thread's blocks of each batch item, with a
-// workspace that the thread reuses.
+// Calls work(args, tile) for a thread's blocks, whole rows of some at a time, with a workspace that
+// the thread reuses.
 template <typename Args, typename Work>
 void ForEachThread(const Args& args, int64_t workspace_bytes, Work work) {
   const int64_t columns = WkvBlocks(args.channels);
@@ -82,7 +83,7 @@ void ForEachThread(const Args& args, int64_t workspace_bytes, Work work) {
     for (int64_t first = begin; first < end;) {
       const int64_t last = std::min({end, (first / columns + 1) * columns, first + group});
       a.workspace_block = first;
-      work(a, first, last);
+      work(a, WkvTile{first, last, 0, WkvSegments(a.tokens), true});
       first = last;
     }
   });
@@ -96,7 +97,8 @@ void ForEachTile(const Args& a, Work work) {
   at::parallel_for(0, a.batch * tiles, 1, [&](int64_t begin, int64_t end) {
     for (int64_t index = begin; index < end; ++index) {
       const int64_t block = index / tiles * columns, first = index % tiles * kTileSegments;
-      work(a, WkvTile{block, block + columns, first, std::min(first + kTileSegments, segments)});
+      work(a, WkvTile{block, block + columns, first, std::min(first + kTileSegments, segments),
+                      false});
     }
   });
 }
@@ -115,10 +117,10 @@ void RunForward(WkvForwardArgs<S> a) {
   if (a.split != 0) {
     ForEachWhole(a, kernels.official);
   } else if (EnoughBlocks(a)) {
-    ForEachThread(a, bytes, [&](const WkvForwardArgs<S>& mine, int64_t first, int64_t last) {
-      const WkvTile tile{first, last, 0, WkvSegments(mine.tokens)};
+    ForEachThread(a, bytes, [&](const WkvForwardArgs<S>& mine, WkvTile tile) {
       kernels.totals(mine, tile);
-      for (int64_t block = first; block < last; ++block) kernels.combine(mine, block);
+      for (int64_t block = tile.first_block; block < tile.last_block; ++block)
+        kernels.combine(mine, block);
       kernels.outputs(mine, tile);
     });
   } else {
@@ -138,8 +140,8 @@ void RunBackward(WkvBackwardArgs<S> a) {
   if (a.split != 0) {
     ForEachWhole(a, kernels.official);
   } else if (EnoughBlocks(a)) {
-    ForEachThread(a, bytes, [&](const WkvBackwardArgs<S>& mine, int64_t first, int64_t last) {
-      const WkvTile tile{first, last, 0, WkvSegments(mine.tokens)};
+    ForEachThread(a, bytes, [&](const WkvBackwardArgs<S>& mine, WkvTile tile) {
+      const int64_t first = tile.first_block, last = tile.last_block;
       kernels.totals(mine, tile);
       for (int64_t block = first; block < last; ++block) kernels.combine(mine, block);
       kernels.adjoints(mine, tile);

@@ -70,6 +70,7 @@ inline int64_t WkvSegments(int64_t tokens) { return (tokens + kWkvSegment - 1) /
 struct WkvTile {
   int64_t first_block, last_block;
   int64_t first_segment, last_segment;
+  bool kept;  // the next pass finds in the cache what this one has read
 };
 
 // The definition (split 0). The forward pass is Totals over all tiles of a block, then Combine for

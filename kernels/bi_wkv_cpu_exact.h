@@ -35,15 +35,15 @@ struct Constants {
 
   Constants() = default;
   void Set(const Vector<T>& w, const Vector<T>& u) {
-    const Vector<double> step = Exp(-Convert<double, T>(w));
-    segment = Vector<double>{} + 1;
+    const Vector<double> step = Exp(-Convert<double>(w));
+    segment = Broadcast<Vector<double>>(1.0);
     for (int64_t n = 0; n < kWkvSegment; ++n) {
-      power[n] = Convert<T, double>(segment);
+      power[n] = Convert<T>(segment);
       segment *= step;
     }
-    power[kWkvSegment] = Convert<T, double>(segment);
+    power[kWkvSegment] = Convert<T>(segment);
     lambda = power[1];
-    bonus = Convert<T, double>(Exp(Convert<double, T>(u)));
+    bonus = Convert<T>(Exp(Convert<double>(u)));
   }
 };
 
@@ -108,17 +108,17 @@ inline Span SpanOf(int64_t segment, int64_t tokens) {
 // Adds token (e v, e) and moves one token on.
 template <typename V>
 AVOCET_HOST_DEVICE void Step(Sums<V>& sums, const V& ev, const V& e, const V& lambda) {
-  sums.num = lambda * sums.num + ev;
-  sums.den = lambda * sums.den + e;
+  sums.num = MulAdd(lambda, sums.num, ev);
+  sums.den = MulAdd(lambda, sums.den, e);
 }
 template <typename V>
 AVOCET_HOST_DEVICE Sums<V> WithCarry(const Sums<V>& local, const V& power, const Sums<V>& carry) {
-  return {power * carry.num + local.num, power * carry.den + local.den};
+  return {MulAdd(power, carry.num, local.num), MulAdd(power, carry.den, local.den)};
 }
 
-// Asks for the rows of the next segment while this one is worked on, a cache line at a time and in
-// the order of memory, for the processor's own prefetcher to fall in with. (A block by itself is
-// one line of each row, a pattern that it does not see.)
+// Asks for rows that are needed soon, a cache line at a time and in the order of memory, for the
+// processor's own prefetcher to fall in with. (A block by itself is one line of each row, a pattern
+// that it does not see.)
 struct PrefetchPiece {
   const void* base;  // of the tile's first channel, token 0
   int64_t stride;    // bytes from row to row
@@ -159,12 +159,21 @@ class Prefetcher {
   int64_t row_ = 0, end_ = 0, column_ = 0;
 };
 
+// The tile's part of a tensor.
+template <typename S, typename Args>
+PrefetchPiece PieceOf(const Args& a, WkvTile tile, const S* tensor, bool written) {
+  const Block<S, Args> first(a, tile.first_block), last(a, tile.last_block - 1);
+  const int64_t channels = last.first_channel + last.count - first.first_channel;
+  const auto size = static_cast<int64_t>(sizeof(S));
+  return {tensor + first.offset, a.channels * size, channels * size, written};
+}
 enum class Order { kForward, kBackward };
 
-// Runs work(block, constants, segment) over a tile, segment by segment. A pass that follows another
-// goes the other way, to find what that one touched last in the cache.
-template <typename S, typename Args, size_t pieces, typename Work>
-void ForTile(const Args& a, WkvTile tile, Order order, Prefetcher<pieces>& prefetcher, Work work) {
+// Runs work(block, constants, segment) over a tile, segment by segment, each after start(the
+// segment that follows). A pass that follows another goes the other way,
+// to find what that one touched last in the cache.
+template <typename S, typename Args, typename Start, typename Work>
+void ForTile(const Args& a, WkvTile tile, Order order, Start start, Work work) {
   using T = typename WkvState<S>::Type;
   const int64_t count = tile.last_block - tile.first_block;
   const Scratch<Constants<T>> constants(count);
@@ -179,37 +188,38 @@ void ForTile(const Args& a, WkvTile tile, Order order, Prefetcher<pieces>& prefe
     return order == Order::kForward ? tile.first_segment + i : tile.last_segment - 1 - i;
   };
   for (int64_t i = 0; i < segments; ++i) {
-    prefetcher.Start(i + 1 < segments ? SpanOf(segment(i + 1), a.tokens) : Span{0, 0});
+    start(i + 1 < segments ? SpanOf(segment(i + 1), a.tokens) : Span{0, 0});
     for (int64_t n = 0; n < count; ++n) {
-      if (fast[n]) work(Block<S, Args>(a, tile.first_block + n), constants[n], segment(i));
+      if (!fast[n]) continue;
+      const Block<S, Args, true> b(a, tile.first_block + n);
+      if (b.count == kLanes) {
+        work(b, constants[n], segment(i));
+      } else {
+        work(Block<S, Args>(a, tile.first_block + n), constants[n], segment(i));
+      }
     }
   }
 }
 
-// The tile's part of a tensor.
-template <typename S, typename Args>
-PrefetchPiece PieceOf(const Args& a, WkvTile tile, const S* tensor, bool written) {
-  const Block<S, Args> first(a, tile.first_block), last(a, tile.last_block - 1);
-  const int64_t channels = last.first_channel + last.count - first.first_channel;
-  const auto size = static_cast<int64_t>(sizeof(S));
-  return {tensor + first.offset, a.channels * size, channels * size, written};
-}
-
 // ---------------------------------------------------------------- forward
 
-// Four maxima at a time, so that one comparison does not wait for the other.
-template <typename S>
-AVOCET_HOST_DEVICE Vector<typename WkvState<S>::Type> MaximumOf(const Rows<S>& k, Span span) {
+// The segment's k, and their maximum: four at a time, so that one comparison does not wait for the
+// other. Kept beside each other: rows that are a multiple of some KiB apart share few places in the
+// first cache, and what is read again from there would be gone.
+template <typename S, bool full>
+AVOCET_HOST_DEVICE auto Gather(const Rows<S, full>& k, Span span,
+                               Vector<typename WkvState<S>::Type>* kept) {
   using V = Vector<typename WkvState<S>::Type>;
-  const auto larger = [](const V& a, const V& b) { return b > a ? b : a; };
+  const auto next = [&](int64_t n) { return kept[n] = k.Load(span.begin + n); };
   V maxima[4];
-  for (V& maximum : maxima) maximum = k.Load(span.begin);
+  const V first = k.Load(span.begin);
+  for (V& maximum : maxima) maximum = first;
   int64_t n = 0;
   for (; n + 4 <= span.length; n += 4) {
-    for (int64_t i = 0; i < 4; ++i) maxima[i] = larger(maxima[i], k.Load(span.begin + n + i));
+    for (int64_t i = 0; i < 4; ++i) maxima[i] = Max(maxima[i], next(n + i));
   }
-  for (; n < span.length; ++n) maxima[0] = larger(maxima[0], k.Load(span.begin + n));
-  return larger(larger(maxima[0], maxima[1]), larger(maxima[2], maxima[3]));
+  for (; n < span.length; ++n) maxima[0] = Max(maxima[0], next(n));
+  return Max(Max(maxima[0], maxima[1]), Max(maxima[2], maxima[3]));
 }
 
 template <typename S, typename Args>
@@ -218,22 +228,24 @@ void Totals(const Args& a, WkvTile tile) {
   using V = Vector<T>;
   const auto workspace = WorkspaceOf(a);
   Prefetcher<2> prefetcher(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false));
-  const auto work = [&](const Block<S, Args>& b, const Constants<T>& constants, int64_t s) {
+  V kept[kWkvSegment];
+  const auto work = [&](const auto& b, const Constants<T>& constants, int64_t s) {
     const Span span = SpanOf(s, a.tokens);
-    const V maximum = MaximumOf(b.k, span), lambda = constants.lambda;
+    const V maximum = Gather(b.k, span, kept), lambda = constants.lambda;
     Sums<V> past{V{}, V{}}, future{V{}, V{}};
     for (int64_t n = 0; n < span.length; ++n) {
       prefetcher.Next();
-      const V e = ExpBelow(b.k.Load(span.begin + n), maximum);
+      const V e = ExpBelow(kept[n], maximum);
       const V v = b.v.Load(span.begin + n);
       const V pe = constants.power[n] * e;
       Step(past, e * v, e, lambda);
-      future.num = pe * v + future.num;
+      future.num = MulAdd(pe, v, future.num);
       future.den = pe + future.den;
     }
     workspace.Segments(b.index)[s] = {maximum, past, future};
   };
-  ForTile<S>(a, tile, Order::kForward, prefetcher, work);
+  const auto start = [&](Span next) { prefetcher.Start(next); };
+  ForTile<S>(a, tile, Order::kForward, start, work);
 }
 
 // Replaces each segment's sums by what enters it from the left (past) and from the right (future),
@@ -246,14 +258,14 @@ void Combine(const Args& a, int64_t block) {
   if (!InFastRange<T>(b.w, b.u, a.tokens, b.count)) return;
   const int64_t count = WkvSegments(a.tokens);
   Segment<T>* segments = WorkspaceOf(a).Segments(block);
-  const W step = Exp(Convert<double, T>(b.w) * -static_cast<double>(kWkvSegment));
+  const W step = Exp(Convert<double>(b.w) * -static_cast<double>(kWkvSegment));
   Vector<T> maximum = segments[0].maximum;
   for (int64_t s = 1; s < count; ++s) {
-    maximum = segments[s].maximum > maximum ? segments[s].maximum : maximum;
+    maximum = Max(segments[s].maximum, maximum);
   }
   const auto advance = [&](Sums<W>& carry, Sums<Vector<T>>& own, const Vector<T>& scale) {
-    const Sums<W> wide{Convert<double, T>(own.num * scale), Convert<double, T>(own.den * scale)};
-    own = {Convert<T, double>(carry.num), Convert<T, double>(carry.den)};
+    const Sums<W> wide{Convert<double>(own.num * scale), Convert<double>(own.den * scale)};
+    own = {Convert<T>(carry.num), Convert<T>(carry.den)};
     carry = {carry.num * step + wide.num, carry.den * step + wide.den};
   };
   // The last segment may be short, but nothing lies behind it.
@@ -268,24 +280,27 @@ void Combine(const Args& a, int64_t block) {
   }
 }
 
-// Sums over later tokens, for each token of the segment; e as well.
+// For each token of the segment: e, e v and the sums over later tokens.
 template <typename S>
 struct FutureOfSegment {
   using T = typename WkvState<S>::Type;
   using V = Vector<T>;
-  V e[kWkvSegment];
+  V e[kWkvSegment], ev[kWkvSegment];
   Sums<V> sums[kWkvSegment];
 
-  AVOCET_HOST_DEVICE void Fill(const Rows<S>& k, const Rows<S>& v, Span span,
+  template <bool full>
+  AVOCET_HOST_DEVICE void Fill(const Rows<S, full>& k, const Rows<S, full>& v, Span span,
                                const Segment<T>& segment, const Constants<T>& constants) {
     Sums<V> local{V{}, V{}};
     const V maximum = segment.maximum, lambda = constants.lambda;
     const Sums<V> carry = segment.future;
     for (int64_t n = span.length - 1; n >= 0; --n) {
       const V en = ExpBelow(k.Load(span.begin + n), maximum);
+      const V evn = en * v.Load(span.begin + n);
       e[n] = en;
+      ev[n] = evn;
       sums[n] = WithCarry(local, constants.power[span.length - 1 - n], carry);
-      Step(local, en * v.Load(span.begin + n), en, lambda);
+      Step(local, evn, en, lambda);
     }
   }
 };
@@ -295,25 +310,29 @@ void Outputs(const WkvForwardArgs<S>& a, WkvTile tile) {
   using T = typename WkvState<S>::Type;
   using V = Vector<T>;
   const auto workspace = WorkspaceOf(a);
-  Prefetcher<3> prefetcher(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false),
-                           PieceOf<S>(a, tile, a.y, true));
+  Prefetcher<2> inputs(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false));
+  Prefetcher<1> outputs(PieceOf<S>(a, tile, a.y, true));
+  const auto start = [&](Span next) {
+    if (!tile.kept) inputs.Start(next);
+    outputs.Start(next);
+  };
   FutureOfSegment<S> future;
-  ForTile<S>(a, tile, Order::kBackward, prefetcher,
-             [&](const Block<S, WkvForwardArgs<S>>& b, const Constants<T>& constants, int64_t s) {
+  ForTile<S>(a, tile, Order::kBackward, start,
+             [&](const auto& b, const Constants<T>& constants, int64_t s) {
                const Segment<T>* segments = workspace.Segments(b.index);
-               S* y = a.y + b.offset;
                const Span span = SpanOf(s, a.tokens);
                future.Fill(b.k, b.v, span, segments[s], constants);
                Sums<V> local{V{}, V{}};
                const V lambda = constants.lambda, bonus = constants.bonus;
                const Sums<V> carry = segments[s].past;
                for (int64_t n = 0; n < span.length; ++n) {
-                 prefetcher.Next();
-                 const V e = future.e[n], ev = e * b.v.Load(span.begin + n);
+                 inputs.Next();
+                 outputs.Next();
+                 const V e = future.e[n], ev = future.ev[n];
                  const Sums<V> past = WithCarry(local, constants.power[n], carry);
-                 const V num = bonus * ev + (past.num + future.sums[n].num);
-                 const V den = bonus * e + (past.den + future.sums[n].den);
-                 Store<S>(y, a.channels, b.count, span.begin + n, num * Reciprocal(den));
+                 const V num = MulAdd(bonus, ev, past.num + future.sums[n].num);
+                 const V den = MulAdd(bonus, e, past.den + future.sums[n].den);
+                 b.Store(a.y, span.begin + n, num * Reciprocal(den));
                  Step(local, ev, e, lambda);
                }
              });
@@ -327,26 +346,31 @@ void Adjoints(const WkvBackwardArgs<S>& a, WkvTile tile) {
   using T = typename WkvState<S>::Type;
   using V = Vector<T>;
   const auto workspace = WorkspaceOf(a);
-  Prefetcher<3> prefetcher(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false),
-                           PieceOf<S>(a, tile, a.g, false));
+  Prefetcher<2> inputs(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false));
+  Prefetcher<1> gradients(PieceOf<S>(a, tile, a.g, false));
+  const auto start = [&](Span next) {
+    if (!tile.kept) inputs.Start(next);
+    gradients.Start(next);
+  };
   FutureOfSegment<S> future;
-  ForTile<S>(a, tile, Order::kBackward, prefetcher,
-             [&](const Block<S, WkvBackwardArgs<S>>& b, const Constants<T>& constants, int64_t s) {
+  ForTile<S>(a, tile, Order::kBackward, start,
+             [&](const auto& b, const Constants<T>& constants, int64_t s) {
                const Segment<T>* segments = workspace.Segments(b.index);
                AdjointSegment<T>* adjoints = workspace.Adjoints(b.index);
                Sums<V>* tokens = workspace.Tokens(b.index);
-               const Rows<S> g{a.g + b.offset, a.channels, b.count};
+               const auto g = b.RowsOf(a.g);
                const Span span = SpanOf(s, a.tokens);
                future.Fill(b.k, b.v, span, segments[s], constants);
                Sums<V> local{V{}, V{}}, past_adjoint{V{}, V{}}, future_adjoint{V{}, V{}};
                const V lambda = constants.lambda, bonus = constants.bonus;
                const Sums<V> carry = segments[s].past;
                for (int64_t n = 0; n < span.length; ++n) {
-                 prefetcher.Next();
-                 const V e = future.e[n], ev = e * b.v.Load(span.begin + n);
+                 inputs.Next();
+                 gradients.Next();
+                 const V e = future.e[n], ev = future.ev[n];
                  const Sums<V> past = WithCarry(local, constants.power[n], carry);
-                 const V num = bonus * ev + (past.num + future.sums[n].num);
-                 const V den = bonus * e + (past.den + future.sums[n].den);
+                 const V num = MulAdd(bonus, ev, past.num + future.sums[n].num);
+                 const V den = MulAdd(bonus, e, past.den + future.sums[n].den);
                  const V inverse = Reciprocal(den);
                  const V p = g.Load(span.begin + n) * inverse;
                  const V q = p * (num * inverse);
@@ -369,10 +393,10 @@ void CombineAdjoints(const WkvBackwardArgs<S>& a, int64_t block) {
   if (!InFastRange<T>(b.w, b.u, a.tokens, b.count)) return;
   const int64_t count = WkvSegments(a.tokens);
   AdjointSegment<T>* segments = WorkspaceOf(a).Adjoints(block);
-  const W step = Exp(Convert<double, T>(b.w) * -static_cast<double>(kWkvSegment));
+  const W step = Exp(Convert<double>(b.w) * -static_cast<double>(kWkvSegment));
   const auto advance = [&](Sums<W>& carry, Sums<Vector<T>>& own) {
-    const Sums<W> wide{Convert<double, T>(own.num), Convert<double, T>(own.den)};
-    own = {Convert<T, double>(carry.num), Convert<T, double>(carry.den)};
+    const Sums<W> wide{Convert<double>(own.num), Convert<double>(own.den)};
+    own = {Convert<T>(carry.num), Convert<T>(carry.den)};
     carry = {carry.num * step + wide.num, carry.den * step + wide.den};
   };
   Sums<W> carry{W{}, W{}};
@@ -386,17 +410,19 @@ void Gradients(const WkvBackwardArgs<S>& a, WkvTile tile) {
   using T = typename WkvState<S>::Type;
   using V = Vector<T>;
   const auto workspace = WorkspaceOf(a);
-  Prefetcher<4> prefetcher(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false),
-                           PieceOf<S>(a, tile, a.gk, true), PieceOf<S>(a, tile, a.gv, true));
+  Prefetcher<2> inputs(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false));
+  Prefetcher<2> outputs(PieceOf<S>(a, tile, a.gk, true), PieceOf<S>(a, tile, a.gv, true));
+  const auto start = [&](Span next) {
+    if (!tile.kept) inputs.Start(next);
+    outputs.Start(next);
+  };
   FutureOfSegment<S> future;
   Sums<V> adjoint_of[kWkvSegment];
-  ForTile<S>(a, tile, Order::kForward, prefetcher,
-             [&](const Block<S, WkvBackwardArgs<S>>& b, const Constants<T>& constants, int64_t s) {
+  ForTile<S>(a, tile, Order::kForward, start,
+             [&](const auto& b, const Constants<T>& constants, int64_t s) {
                const Segment<T>* segments = workspace.Segments(b.index);
                AdjointSegment<T>* adjoints = workspace.Adjoints(b.index);
                const Sums<V>* tokens = workspace.Tokens(b.index);
-               S* gk = a.gk + b.offset;
-               S* gv = a.gv + b.offset;
                const Span span = SpanOf(s, a.tokens);
                future.Fill(b.k, b.v, span, segments[s], constants);
                const V lambda = constants.lambda, bonus = constants.bonus;
@@ -410,22 +436,24 @@ void Gradients(const WkvBackwardArgs<S>& a, WkvTile tile) {
                const Sums<V> past_carry = segments[s].past, adjoint_carry = adjoints[s].past;
                V gu{}, gw{};
                for (int64_t n = 0; n < span.length; ++n) {
-                 prefetcher.Next();
-                 const V e = future.e[n], v = b.v.Load(span.begin + n);
+                 inputs.Next();
+                 outputs.Next();
+                 const V e = future.e[n], ev = future.ev[n];
                  const Sums<V> pq = tokens[span.begin + n];
                  const Sums<V> past = WithCarry(past_local, constants.power[n], past_carry);
                  const Sums<V> adjoint =
                      WithCarry(adjoint_local, constants.power[n], adjoint_carry);
-                 const auto grad = Gradient(adjoint, adjoint_of[n], e, v, bonus, pq.num, pq.den);
-                 Store<S>(gk, a.channels, b.count, span.begin + n, grad.k);
-                 Store<S>(gv, a.channels, b.count, span.begin + n, grad.v);
-                 gu += grad.u;
+                 const V g = MulAdd(bonus, pq.num, adjoint.num + adjoint_of[n].num);
+                 const V h = MulAdd(bonus, pq.den, adjoint.den + adjoint_of[n].den);
+                 b.Store(a.gk, span.begin + n, MulAdd(ev, g, -(e * h)));
+                 b.Store(a.gv, span.begin + n, e * g);
+                 gu += MulAdd(ev, pq.num, -(e * pq.den));
                  gw += Difference(adjoint, future.sums[n]) + Difference(adjoint_of[n], past);
-                 Step(past_local, e * v, e, lambda);
+                 Step(past_local, ev, e, lambda);
                  Step(adjoint_local, pq.num, pq.den, lambda);
                }
-               adjoints[s].w = Convert<double, T>(gw);
-               adjoints[s].u = Convert<double, T>(gu);
+               adjoints[s].w = Convert<double>(gw);
+               adjoints[s].u = Convert<double>(gu * bonus);
              });
 }
 
@@ -439,7 +467,7 @@ void FinishExact(const WkvBackwardArgs<S>& a, const Block<S, WkvBackwardArgs<S>>
     w += adjoints[s].w;
     u += adjoints[s].u;
   }
-  const Vector<double> lambda = Exp(-Convert<double, T>(b.w));
+  const Vector<double> lambda = Exp(-Convert<double>(b.w));
   const int64_t row = b.batch_index * a.channels + b.first_channel;
   for (int64_t c = 0; c < b.count; ++c) {
     a.gw[row + c] = -lambda[c] * w[c];

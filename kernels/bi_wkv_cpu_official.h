@@ -7,20 +7,20 @@
 
 namespace avocet::kernels::AVOCET_ISA {
 
-template <typename S>
-Vector<typename WkvState<S>::Type> MaximumOverTokens(const Rows<S>& k, int64_t tokens) {
+template <typename S, bool full>
+Vector<typename WkvState<S>::Type> MaximumOverTokens(const Rows<S, full>& k, int64_t tokens) {
   auto maximum = k.Load(0);
   for (int64_t t = 1; t < tokens; ++t) {
     const auto row = k.Load(t);
-    maximum = row > maximum ? row : maximum;
+    maximum = Max(row, maximum);
   }
   return maximum;
 }
 
 inline Vector<double> ExpOf(const Vector<double>& x, double sign) {
-  Vector<double> result;
-  for (int64_t c = 0; c < kLanes; ++c) result[c] = std::exp(sign * x[c]);
-  return result;
+  double values[kLanes];
+  for (int64_t c = 0; c < kLanes; ++c) values[c] = std::exp(sign * x[c]);
+  return Widen<kLanes>(values);
 }
 
 constexpr double kOfficialEpsilon = 1e-6;
@@ -54,10 +54,10 @@ void OfficialOutputs(const Args& a, const Block<S, Args>& b, const OfficialConst
   {
     W num = zero, den = zero, dnum = zero, dden = zero, largest = zero;
     for (int64_t t = n - 1; t >= 0; --t) {
-      const W e = Exp(Convert<double, T>(b.k.Load(t)) - maximum);
-      const W v = Convert<double, T>(b.v.Load(t));
+      const W e = Exp(Convert<double>(b.k.Load(t)) - maximum);
+      const W v = Convert<double>(b.v.Load(t));
       const W own = oc.lambda * largest;
-      largest = e > own ? e : own;
+      largest = Max(e, own);
       rows[t] = {e, num, den, largest, dnum, dden};
       if (WithDerivative) {
         dnum = oc.lambda * (dnum - num);
@@ -76,7 +76,7 @@ void OfficialOutputs(const Args& a, const Block<S, Args>& b, const OfficialConst
   for (int64_t t = 0; t < n; ++t) {
     const Row& row = rows[t];
     const W e = row.e;
-    const W v = Convert<double, T>(b.v.Load(t));
+    const W v = Convert<double>(b.v.Load(t));
     if (t % oc.length == 0) {
       anum = oc.lambda * pnum;
       aden = oc.lambda * pden;
@@ -94,11 +94,11 @@ void OfficialOutputs(const Args& a, const Block<S, Args>& b, const OfficialConst
       }
       rnum = oc.growth * rnum + (1 - oc.growth) * e * v;
       rden = oc.growth * rden + (1 - oc.growth) * e;
-      o1 = oc.growth * (o1 > e ? o1 : e);
+      o1 = oc.growth * Max(o1, e);
     }
     const W self = oc.bonus * e;
-    const W m12 = o1 > o2 ? o1 : o2;
-    const W m = m12 > self ? m12 : self;
+    const W m12 = Max(o1, o2);
+    const W m = Max(m12, self);
     const W num = anum + oc.lambda * row.num + rnum + self * v;
     const W den = aden + oc.lambda * row.den + rden + self;
     W dnum = zero, dden = zero;
@@ -119,8 +119,8 @@ void OfficialOutputs(const Args& a, const Block<S, Args>& b, const OfficialConst
     anum = oc.lambda * anum + e * v;
     aden = oc.lambda * aden + e;
     const W own = oc.lambda * o2;
-    o2 = e > own ? e : own;
-    plargest = oc.lambda * (plargest > e ? plargest : e);
+    o2 = Max(e, own);
+    plargest = oc.lambda * Max(plargest, e);
   }
 }
 
@@ -129,14 +129,11 @@ void ForwardOfficial(const WkvForwardArgs<S>& a, int64_t block) {
   using T = typename WkvState<S>::Type;
   using W = Vector<double>;
   const Block<S, WkvForwardArgs<S>> b(a, block);
-  const OfficialConstants oc(Convert<double, T>(b.w), Convert<double, T>(b.u), a.tokens, a.split);
-  const W maximum = Convert<double, T>(MaximumOverTokens(b.k, a.tokens));
-  S* y = a.y + b.offset;
-  OfficialOutputs<false, S>(
-      a, b, oc, maximum,
-      [&](int64_t t, const W&, const W&, const W& num, const W& den, const W&, const W&) {
-        Store<S>(y, a.channels, b.count, t, Convert<T, double>(num / den));
-      });
+  const OfficialConstants oc(Convert<double>(b.w), Convert<double>(b.u), a.tokens, a.split);
+  const W maximum = Convert<double>(MaximumOverTokens(b.k, a.tokens));
+  OfficialOutputs<false, S>(a, b, oc, maximum,
+                            [&](int64_t t, const W&, const W&, const W& num, const W& den, const W&,
+                                const W&) { b.Store(a.y, t, Convert<T>(num / den)); });
 }
 
 template <typename S>
@@ -148,9 +145,9 @@ void BackwardOfficial(const WkvBackwardArgs<S>& a, int64_t block) {
     W e, v, p, q, past_g, past_h;
   };
   const int64_t n = a.tokens;
-  const OfficialConstants oc(Convert<double, T>(b.w), Convert<double, T>(b.u), n, a.split);
-  const W maximum = Convert<double, T>(MaximumOverTokens(b.k, n));
-  const Rows<S> g{a.g + b.offset, a.channels, b.count};
+  const OfficialConstants oc(Convert<double>(b.w), Convert<double>(b.u), n, a.split);
+  const W maximum = Convert<double>(MaximumOverTokens(b.k, n));
+  const auto g = b.RowsOf(a.g);
   const Scratch<Token> tokens(n);
   W gw{}, gu{};
   W past_g{}, past_h{};
@@ -158,7 +155,7 @@ void BackwardOfficial(const WkvBackwardArgs<S>& a, int64_t block) {
                            [&](int64_t t, const W& e, const W& v, const W& num, const W& den,
                                const W& dnum, const W& dden) {
                              const W y = num / den;
-                             const W p = Convert<double, T>(g.Load(t)) / den;
+                             const W p = Convert<double>(g.Load(t)) / den;
                              const W q = p * y;
                              gw += p * (dnum - y * dden);
                              gu += oc.bonus * e * (v * p - q);
@@ -170,8 +167,6 @@ void BackwardOfficial(const WkvBackwardArgs<S>& a, int64_t block) {
   // form O, whose weights depend on whether the output lies in the same chunk (suffix "chunk") and
   // whose residue grows with e^w ("residue").
   W all_g{}, all_h{}, chunk_g{}, chunk_h{}, residue_g{}, residue_h{};
-  S* gk = a.gk + b.offset;
-  S* gv = a.gv + b.offset;
   for (int64_t t = n - 1; t >= 0; --t) {
     const Token& token = tokens[t];
     const bool last_of_chunk = t == n - 1 || (t + 1) % oc.length == 0;
@@ -192,8 +187,8 @@ void BackwardOfficial(const WkvBackwardArgs<S>& a, int64_t block) {
         sum_h += (1 - oc.growth) * residue_h;
       }
     }
-    Store<S>(gk, a.channels, b.count, t, Convert<T, double>(token.e * (token.v * sum_g - sum_h)));
-    Store<S>(gv, a.channels, b.count, t, Convert<T, double>(token.e * sum_g));
+    b.Store(a.gk, t, Convert<T>(token.e * (token.v * sum_g - sum_h)));
+    b.Store(a.gv, t, Convert<T>(token.e * sum_g));
     all_g = oc.lambda * all_g + token.p;
     all_h = oc.lambda * all_h + token.q;
     chunk_g = oc.lambda * chunk_g + token.p;

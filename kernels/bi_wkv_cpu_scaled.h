@@ -14,14 +14,14 @@ template <typename S>
 double Get(const S* x) {
   S padded[kLanes] = {};
   padded[0] = *x;
-  return Widen(padded)[0];
+  return Widen<kLanes>(padded)[0];
 }
 inline void Put(double value, float* x) { *x = static_cast<float>(value); }
 inline void Put(double value, double* x) { *x = value; }
 template <typename S>
 void Put(double value, S* x) {
   S padded[kLanes];
-  Narrow(VectorF32{} + static_cast<float>(value), padded);
+  Narrow(Broadcast<Vector<float>>(static_cast<float>(value)), padded);
   *x = padded[0];
 }
 

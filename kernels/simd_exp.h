@@ -6,10 +6,6 @@
 #include <cstring>
 #include <type_traits>
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
 #include "kernels/bi_wkv_cpu.h"
 
 namespace avocet::kernels::AVOCET_ISA {
@@ -45,27 +41,6 @@ inline __attribute__((always_inline)) VectorF32 Exp(VectorF32 x) {
   return x < lowest ? VectorF32{} : result;
 }
 
-// e^{k - maximum} for k <= maximum: the hot exponential of the operators. 0 where it underflows.
-inline __attribute__((always_inline)) VectorF32 ExpBelow(const VectorF32& k,
-                                                         const VectorF32& maximum) {
-#if defined(__AVX512F__) && defined(__AVX512DQ__)
-  // 2^t = 2^floor(t) 2^f with a minimax polynomial for 2^f on [0, 1), relative error 1.5e-7. The
-  // rounding of maximum * log2(e) is the same for all tokens of a channel and cancels.
-  constexpr float kLog2E = 1.44269504088896341f;
-  const __m512 offset = (__m512)(maximum * -kLog2E);
-  const __m512 t = _mm512_fmadd_ps((__m512)k, _mm512_set1_ps(kLog2E), offset);
-  const __m512 f = _mm512_maskz_reduce_ps(0xffff, t, 0x01);  // t - floor(t)
-  __m512 p = _mm512_set1_ps(1.8775767e-3f);
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(8.9893402e-3f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(5.5826318e-2f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.4015362e-1f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.9315307e-1f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(9.9999993e-1f));
-  return (VectorF32)_mm512_maskz_scalef_ps(0xffff, p, t);
-#else
-  return Exp(k - maximum);
-#endif
-}
 // The same in double (0 below -700).
 inline __attribute__((always_inline)) VectorF64 Exp(VectorF64 x) {
   constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52
@@ -90,10 +65,6 @@ inline __attribute__((always_inline)) VectorF64 Exp(VectorF64 x) {
   const VectorI64 bits = ((VectorI64)shifted) << 52;
   const VectorF64 result = (VectorF64)((VectorI64)p + bits);
   return x < lowest ? VectorF64{} : result;
-}
-inline __attribute__((always_inline)) VectorF64 ExpBelow(const VectorF64& k,
-                                                         const VectorF64& maximum) {
-  return Exp(k - maximum);
 }
 
 }  // namespace avocet::kernels::AVOCET_ISA
