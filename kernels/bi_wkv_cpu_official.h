@@ -39,10 +39,9 @@ struct OfficialConstants {
 
 // Runs form O over one block, in double, and calls visit(t, e, v, out) with the token's numerator,
 // denominator and normaliser. `WithDerivative` carries d/dw of every sum along.
-template <bool WithDerivative, typename S, typename Args, typename Visit>
-void OfficialOutputs(const Args& a, const Block<S, Args>& b, const OfficialConstants& oc,
+template <bool WithDerivative, typename Args, typename B, typename Visit>
+void OfficialOutputs(const Args& a, const B& b, const OfficialConstants& oc,
                      const Vector<double>& maximum, Visit visit) {
-  using T = typename WkvState<S>::Type;
   using W = Vector<double>;
   struct Row {
     W e, num, den, largest;  // future sums and largest future term
@@ -124,23 +123,21 @@ void OfficialOutputs(const Args& a, const Block<S, Args>& b, const OfficialConst
   }
 }
 
-template <typename S>
-void ForwardOfficial(const WkvForwardArgs<S>& a, int64_t block) {
+template <typename S, typename B>
+void ForwardOfficialOf(const WkvForwardArgs<S>& a, const B& b) {
   using T = typename WkvState<S>::Type;
   using W = Vector<double>;
-  const Block<S, WkvForwardArgs<S>> b(a, block);
   const OfficialConstants oc(Convert<double>(b.w), Convert<double>(b.u), a.tokens, a.split);
   const W maximum = Convert<double>(MaximumOverTokens(b.k, a.tokens));
-  OfficialOutputs<false, S>(a, b, oc, maximum,
-                            [&](int64_t t, const W&, const W&, const W& num, const W& den, const W&,
-                                const W&) { b.Store(a.y, t, Convert<T>(num / den)); });
+  OfficialOutputs<false>(a, b, oc, maximum,
+                         [&](int64_t t, const W&, const W&, const W& num, const W& den, const W&,
+                             const W&) { b.Store(a.y, t, Convert<T>(num / den)); });
 }
 
-template <typename S>
-void BackwardOfficial(const WkvBackwardArgs<S>& a, int64_t block) {
+template <typename S, typename B>
+void BackwardOfficialOf(const WkvBackwardArgs<S>& a, const B& b) {
   using T = typename WkvState<S>::Type;
   using W = Vector<double>;
-  const Block<S, WkvBackwardArgs<S>> b(a, block);
   struct Token {
     W e, v, p, q, past_g, past_h;
   };
@@ -151,18 +148,18 @@ void BackwardOfficial(const WkvBackwardArgs<S>& a, int64_t block) {
   const Scratch<Token> tokens(n);
   W gw{}, gu{};
   W past_g{}, past_h{};
-  OfficialOutputs<true, S>(a, b, oc, maximum,
-                           [&](int64_t t, const W& e, const W& v, const W& num, const W& den,
-                               const W& dnum, const W& dden) {
-                             const W y = num / den;
-                             const W p = Convert<double>(g.Load(t)) / den;
-                             const W q = p * y;
-                             gw += p * (dnum - y * dden);
-                             gu += oc.bonus * e * (v * p - q);
-                             tokens[t] = {e, v, p, q, past_g, past_h};
-                             past_g = oc.lambda * past_g + p;
-                             past_h = oc.lambda * past_h + q;
-                           });
+  OfficialOutputs<true>(a, b, oc, maximum,
+                        [&](int64_t t, const W& e, const W& v, const W& num, const W& den,
+                            const W& dnum, const W& dden) {
+                          const W y = num / den;
+                          const W p = Convert<double>(g.Load(t)) / den;
+                          const W q = p * y;
+                          gw += p * (dnum - y * dden);
+                          gu += oc.bonus * e * (v * p - q);
+                          tokens[t] = {e, v, p, q, past_g, past_h};
+                          past_g = oc.lambda * past_g + p;
+                          past_h = oc.lambda * past_h + q;
+                        });
   // Weights of later outputs on token i: of the definition for the official gradient; otherwise of
   // form O, whose weights depend on whether the output lies in the same chunk (suffix "chunk") and
   // whose residue grows with e^w ("residue").
@@ -198,6 +195,25 @@ void BackwardOfficial(const WkvBackwardArgs<S>& a, int64_t block) {
   for (int64_t c = 0; c < b.count; ++c) {
     a.gw[row + c] = gw[c];
     a.gu[row + c] = gu[c];
+  }
+}
+
+template <typename S>
+void ForwardOfficial(const WkvForwardArgs<S>& a, int64_t block) {
+  const Block<S, WkvForwardArgs<S>, true> b(a, block);
+  if (b.count == kLanes) {
+    ForwardOfficialOf(a, b);
+  } else {
+    ForwardOfficialOf(a, Block<S, WkvForwardArgs<S>>(a, block));
+  }
+}
+template <typename S>
+void BackwardOfficial(const WkvBackwardArgs<S>& a, int64_t block) {
+  const Block<S, WkvBackwardArgs<S>, true> b(a, block);
+  if (b.count == kLanes) {
+    BackwardOfficialOf(a, b);
+  } else {
+    BackwardOfficialOf(a, Block<S, WkvBackwardArgs<S>>(a, block));
   }
 }
 

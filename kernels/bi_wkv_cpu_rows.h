@@ -40,7 +40,7 @@ AVOCET_HOST_DEVICE Pack<T, n> Difference(const Sums<Pack<T, n>>& a, const Sums<P
 
 // ---------------------------------------------------------------- loads and stores
 
-// Half-precision values, one register of float32.
+// Half-precision values in one register of float32.
 template <int n>
 struct Registers {
   using F32 = typename Pack<float, n>::Native;
@@ -71,7 +71,7 @@ AVOCET_HOST_DEVICE auto WidenNative(const WkvHalf* row) {
 #if defined(__AVX512F__)
   __m256i bits;
   std::memcpy(&bits, row, sizeof bits);
-  return (F32)_mm512_cvtph_ps(bits);
+  return (F32)_mm512_maskz_cvtph_ps(0xffff, bits);
 #elif defined(__AVX2__)
   __m128i bits;
   std::memcpy(&bits, row, sizeof bits);
@@ -89,7 +89,7 @@ AVOCET_HOST_DEVICE auto WidenNative(const WkvHalf* row) {
 template <int n>
 AVOCET_HOST_DEVICE void NarrowNative(const typename Registers<n>::F32& value, WkvHalf* row) {
 #if defined(__AVX512F__)
-  const __m256i bits = _mm512_cvtps_ph((__m512)value, _MM_FROUND_TO_NEAREST_INT);
+  const __m256i bits = _mm512_maskz_cvtps_ph(0xffff, (__m512)value, _MM_FROUND_TO_NEAREST_INT);
   std::memcpy(row, &bits, sizeof bits);
 #elif defined(__AVX2__)
   const __m128i bits = _mm256_cvtps_ph((__m256)value, _MM_FROUND_TO_NEAREST_INT);
@@ -103,39 +103,26 @@ AVOCET_HOST_DEVICE void NarrowNative(const typename Registers<n>::F32& value, Wk
 }
 
 // `n` stored values as a pack of the state's type, and back.
-template <int n>
-AVOCET_HOST_DEVICE Pack<float, n> Widen(const float* row) {
-  Pack<float, n> value;
-  std::memcpy(&value, row, sizeof value);
-  return value;
-}
-template <int n>
-AVOCET_HOST_DEVICE Pack<double, n> Widen(const double* row) {
-  Pack<double, n> value;
-  std::memcpy(&value, row, sizeof value);
-  return value;
-}
 template <int n, typename S>
-AVOCET_HOST_DEVICE Pack<float, n> Widen(const S* row) {
-  if constexpr (!kIsNative<float, n>) {
-    return {Widen<n / 2>(row), Widen<n / 2>(row + n / 2)};
+AVOCET_HOST_DEVICE auto Widen(const S* row) {
+  using T = typename WkvState<S>::Type;
+  if constexpr (!kIsNative<T, n>) {
+    return Pack<T, n>{Widen<n / 2>(row), Widen<n / 2>(row + n / 2)};
+  } else if constexpr (std::is_same_v<S, T>) {
+    Pack<T, n> value;
+    std::memcpy(&value.v, row, sizeof value.v);
+    return value;
   } else {
-    return {WidenNative<n>(row)};
+    return Pack<T, n>{WidenNative<n>(row)};
   }
 }
-template <int n>
-AVOCET_HOST_DEVICE void Narrow(const Pack<float, n>& value, float* row) {
-  std::memcpy(row, &value, sizeof value);
-}
-template <int n>
-AVOCET_HOST_DEVICE void Narrow(const Pack<double, n>& value, double* row) {
-  std::memcpy(row, &value, sizeof value);
-}
 template <int n, typename S>
-AVOCET_HOST_DEVICE void Narrow(const Pack<float, n>& value, S* row) {
-  if constexpr (!kIsNative<float, n>) {
-    Narrow(value.lo, row);
-    Narrow(value.hi, row + n / 2);
+AVOCET_HOST_DEVICE void Narrow(const Pack<typename WkvState<S>::Type, n>& value, S* row) {
+  if constexpr (!kIsNative<typename WkvState<S>::Type, n>) {
+    Narrow<n / 2>(value.lo, row);
+    Narrow<n / 2>(value.hi, row + n / 2);
+  } else if constexpr (std::is_same_v<S, typename WkvState<S>::Type>) {
+    std::memcpy(row, &value.v, sizeof value.v);
   } else {
     NarrowNative<n>(value.v, row);
   }
@@ -188,10 +175,10 @@ struct Block {
   AVOCET_HOST_DEVICE void Store(S* tensor, int64_t token, const Vector<T>& value) const {
     S* row = tensor + offset + token * k.stride;
     if constexpr (full) {
-      Narrow(value, row);
+      Narrow<kLanes>(value, row);
     } else {
       S padded[kLanes];
-      Narrow(value, padded);
+      Narrow<kLanes>(value, padded);
       std::memcpy(row, padded, count * sizeof(S));
     }
   }

@@ -21,7 +21,7 @@ inline void Put(double value, double* x) { *x = value; }
 template <typename S>
 void Put(double value, S* x) {
   S padded[kLanes];
-  Narrow(Broadcast<Vector<float>>(static_cast<float>(value)), padded);
+  Narrow<kLanes>(Broadcast<Vector<float>>(static_cast<float>(value)), padded);
   *x = padded[0];
 }
 
