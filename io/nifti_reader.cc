@@ -152,7 +152,9 @@ int64_t CountFrames(const nifti_2_header& h, const std::string& name,
 ValueScaling ReadScaling(const nifti_2_header& h, Version version,
                          std::vector<std::string>& notes) {
   ValueScaling scaling;
-  if (!std::isfinite(h.scl_slope) || h.scl_slope == 0) return scaling;  // "no scaling"
+  // Writers say "no scaling" as 0 or NaN.
+  if (std::isinf(h.scl_slope)) notes.push_back("scl_slope is infinite; values are not scaled");
+  if (!std::isfinite(h.scl_slope) || h.scl_slope == 0) return scaling;
   scaling.slope = h.scl_slope;
   if (version == Version::kAnalyze) return scaling;  // SPM's scale factor; there is no offset
   if (std::isfinite(h.scl_inter)) {

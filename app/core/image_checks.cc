@@ -5,7 +5,32 @@
 #include <cmath>
 #include <set>
 
+#include "app/base/error.h"
+#include "app/core/machine.h"
+
 namespace avocet::core {
+
+void RequireGreyVolume(const io::Volume& image, const std::string& name, const std::string& verb) {
+  if (image.components != 1) {
+    throw IoError("'" + name + "' has " + std::to_string(image.components) +
+                  " values per voxel (a colour picture?); give an image of one grey value to " +
+                  verb);
+  }
+  if (image.frames != 1) {
+    throw IoError("'" + name + "' holds " + std::to_string(image.frames) +
+                  " volumes (4D); extract the one to " + verb);
+  }
+  if (image.geometry.VoxelCount() == 0) throw IoError("'" + name + "' has no voxels");
+}
+
+void RequireMemory(double bytes, const std::string& name, const std::string& advice) {
+  const auto available = static_cast<double>(AvailableMemoryBytes());
+  if (available <= 0 || bytes <= available) return;
+  throw IoError("'" + name + "' would need about " + std::to_string(std::lround(bytes / 1e6)) +
+                " MB of memory, and " + std::to_string(std::lround(available / 1e6)) +
+                " MB are free; close other programs" + (advice.empty() ? "" : " or " + advice) +
+                ", or try with --force");
+}
 
 bool LooksLikeLabelMap(const std::vector<float>& values, const std::array<int64_t, 3>& size) {
   constexpr size_t kMostLabels = 600;

@@ -6,6 +6,7 @@
 #include <QApplication>
 #include <QSettings>
 #include <QTimer>
+#include <clocale>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -45,6 +46,9 @@ int Run(const char* const* files, int count) {
   static char* arguments[] = {name, nullptr};
   int argument_count = 1;
   QApplication application(argument_count, arguments);
+  // Qt takes over the desktop's locale; where that has a decimal comma, C functions would read
+  // "1.5" as 1, and files would be written with commas.
+  std::setlocale(LC_NUMERIC, "C");
   QCoreApplication::setOrganizationName("avocet");
   QCoreApplication::setApplicationName("avocet");
   QCoreApplication::setApplicationVersion(avocet::core::Version());

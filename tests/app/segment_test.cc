@@ -12,7 +12,7 @@
 #include "app/core/engine.h"
 #include "app/core/image_checks.h"
 #include "app/core/manifest.h"
-#include "app/core/segment_plan.h"
+#include "app/core/output_plan.h"
 #include "io/file_util.h"
 #include "io/volume_io.h"
 #include "tests/app/random_model.h"
@@ -301,7 +301,7 @@ TEST(Segment, ALabelMapIsNoImage) {
   EXPECT_EQ(RunJob(options, progress).failed, 0);
 }
 
-TEST(SegmentPlan, NamesOutputs) {
+TEST(OutputPlan, NamesOutputs) {
   const fs::path folder = TemporaryFolder();
   fs::create_directories(folder / "in");
   fs::create_directories(folder / "other");
@@ -315,8 +315,11 @@ TEST(SegmentPlan, NamesOutputs) {
   options.output = folder / "out";
   SilentProgress progress;
   const auto plan_of = [&](const SegmentOptions& given) {
-    return PlanSegment(given, ExpandInputs(given.inputs, given.series, given.regularise,
-                                           !NamesOneMask(given), progress));
+    const OutputNames names = given.Names();
+    return PlanOutputs(names, given.inputs,
+                       ExpandInputs(given.inputs, given.series, given.regularise,
+                                    !NamesOneFile(names), progress))
+        .files;
   };
   auto plan = plan_of(options);
   ASSERT_EQ(plan.size(), 2u);
