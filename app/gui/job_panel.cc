@@ -42,10 +42,15 @@ JobPanel::JobPanel(Session& session, QWidget* parent) : QWidget(parent), session
         this, "Add a model", QString(), "Models (*.safetensors *.pth *.pt);;All files (*)");
     if (!path.isEmpty()) session_.AddModel(path.toStdString());
   });
-  connect(models_, &QListWidget::currentRowChanged, this, [this] { RefreshState(); });
+  connect(models_, &QListWidget::currentRowChanged, this, [this] {
+    if (!choosing_) RefreshState();
+  });
   session_.on_models = [this] { RefreshModels(); };
   session_.document.AddObserver([this](unsigned changes) {
-    if (changes & kLayersChanged) RefreshState();
+    if (!(changes & kLayersChanged)) return;
+    const ImageLayer* image = session_.document.ActiveImage();
+    if ((image == nullptr ? 0 : image->id) != image_) Prefer();
+    RefreshState();
   });
   RefreshModels();
 }
@@ -57,15 +62,35 @@ const CatalogueModel* JobPanel::Chosen() const {
 }
 
 void JobPanel::RefreshModels() {
-  const int row = models_->currentRow();
+  choosing_ = true;
   models_->clear();
   for (const CatalogueModel& model : session_.catalogue()) {
     const std::string name = model.card.name.empty() ? model.path.stem().string() : model.card.name;
     auto* item = new QListWidgetItem(QString::fromStdString(name), models_);
     item->setToolTip(QString::fromStdString(model.path.string()));
   }
-  if (models_->count() > 0) models_->setCurrentRow(std::max(0, row));
+  choosing_ = false;
+  Prefer();
   RefreshState();
+}
+
+// The model that suits the image best; what was chosen before stays when it suits as well.
+void JobPanel::Prefer() {
+  const ImageLayer* image = session_.document.ActiveImage();
+  image_ = image == nullptr ? 0 : image->id;
+  const auto& catalogue = session_.catalogue();
+  const auto rank = [&](int row) {
+    if (image == nullptr) return catalogue[row].problem.empty() ? 0 : 2;
+    const Session::Fit fit = Session::FitOf(catalogue[row], *image);
+    return !fit.refusal.empty() ? 2 : !fit.warning.empty() ? 1 : 0;
+  };
+  int best = models_->currentRow();
+  for (int row = 0; row < static_cast<int>(catalogue.size()); ++row) {
+    if (best < 0 || rank(row) < rank(best)) best = row;
+  }
+  choosing_ = true;
+  models_->setCurrentRow(best);
+  choosing_ = false;
 }
 
 void JobPanel::RefreshState() {

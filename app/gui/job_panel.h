@@ -22,6 +22,7 @@ class JobPanel : public QWidget {
  private:
   void RefreshModels();
   void RefreshState();
+  void Prefer();
   const CatalogueModel* Chosen() const;
 
   Session& session_;
@@ -31,6 +32,8 @@ class JobPanel : public QWidget {
   QCheckBox* force_;
   QPushButton* run_;
   QPushButton* add_;
+  int image_ = 0;  // for which a model was last chosen
+  bool choosing_ = false;
   int task_ = 0;
 };
 
