@@ -89,8 +89,9 @@ void Document::SetActiveLabels(int id) {
 }
 
 bool Document::HasUnsaved() const {
-  return std::any_of(labels_.begin(), labels_.end(),
-                     [](const auto& layer) { return layer->unsaved; });
+  const auto unsaved = [](const auto& layer) { return layer->unsaved; };
+  return std::any_of(labels_.begin(), labels_.end(), unsaved) ||
+         std::any_of(images_.begin(), images_.end(), unsaved);
 }
 
 const io::Geometry* Document::grid() const {
@@ -182,6 +183,13 @@ PictureContent Document::Content() const {
     content.labels.push_back(std::move(one));
   }
   return content;
+}
+
+bool Document::ShowsSynthetic() const {
+  const auto is = [](const ImageLayer* image) {
+    return image != nullptr && image->visible && image->synthetic;
+  };
+  return is(ActiveImage()) || is(Image(fused_image));
 }
 
 int Document::AddMeasurement(Measurement measurement) {

@@ -72,6 +72,7 @@ class Document {
   double fusion_share = 0.5;
   int fused_image = 0;             // id of the second image, 0: none
   PictureContent Content() const;  // what a slice view draws
+  bool ShowsSynthetic() const;     // an image of it was made by a network
 
   // --- measurements
   const std::vector<Measurement>& measurements() const { return measurements_; }

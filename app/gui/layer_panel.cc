@@ -92,9 +92,12 @@ LayerPanel::LayerPanel(Session& session, QWidget* parent)
   connect(remove_, &QPushButton::clicked, this, [this] {
     const int id = SelectedLayer();
     const LabelLayer* labels = session_.document.Labels(id);
-    if (labels != nullptr && labels->unsaved &&
+    const ImageLayer* image = session_.document.Image(id);
+    const bool unsaved =
+        (labels != nullptr && labels->unsaved) || (image != nullptr && image->unsaved);
+    if (unsaved &&
         QMessageBox::question(this, "Close layer",
-                              "'" + QString::fromStdString(labels->name) +
+                              "'" + QString::fromStdString(labels ? labels->name : image->name) +
                                   "' is not saved. Close it and lose it?") != QMessageBox::Yes) {
       return;
     }
@@ -150,8 +153,11 @@ void LayerPanel::Refresh() {
     if (const ImageLayer* image = document.Image(ids[row])) {
       const bool active = image == document.ActiveImage();
       item->setText(0, (active ? QString::fromUtf8("\u25a3 ") : QString::fromUtf8("\u25a2 ")) +
-                           QString::fromStdString(image->name));
-      item->setToolTip(0, QString::fromStdString(image->path.string()));
+                           QString::fromStdString(image->name) +
+                           (image->unsaved ? "  (not saved)" : ""));
+      const QString where =
+          image->unsaved ? QString("Not saved yet") : QString::fromStdString(image->path.string());
+      item->setToolTip(0, image->synthetic ? where + "\nSynthetic: made by a network" : where);
       item->setCheckState(0, image->visible ? Qt::Checked : Qt::Unchecked);
     } else if (const LabelLayer* labels = document.Labels(ids[row])) {
       item->setText(0, QString::fromUtf8("\u25d0 ") + QString::fromStdString(labels->name) +

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "app/core/image_checks.h"
 #include "app/core/label_names.h"
@@ -14,6 +15,7 @@
 #include "app/gui/plane_sampler.h"
 #include "io/dicom.h"
 #include "io/file_util.h"
+#include "io/nifti.h"
 #include "io/segment_codes.h"
 #include "io/volume_io.h"
 
@@ -106,6 +108,24 @@ std::vector<SeriesChoice> SeriesIn(const fs::path& folder, Progress& progress) {
   return choices;
 }
 
+// A translation that was saved says so in its manifest; the suffix is what `avocet translate` adds.
+bool SaysSynthetic(const fs::path& path, const Companions& companions) {
+  const std::string stem = io::StemOf(path);
+  static constexpr std::string_view kSuffix = "_synthetic";
+  if (stem.size() >= kSuffix.size() &&
+      stem.compare(stem.size() - kSuffix.size(), kSuffix.size(), kSuffix) == 0) {
+    return true;
+  }
+  for (const auto& [ending, content] : companions) {
+    if (ending != ".manifest.json") continue;
+    const auto json = nlohmann::json::parse(content, nullptr, false);
+    if (!json.is_object()) continue;
+    const auto job = json.find("job");
+    if (job != json.end() && *job == "translate") return true;
+  }
+  return false;
+}
+
 // What the manifest says of the output is made true of the file that was written.
 std::string ManifestFor(const fs::path& path, const std::string& content, bool edited) {
   auto json = nlohmann::ordered_json::parse(content, nullptr, false);
@@ -170,6 +190,30 @@ std::unique_ptr<LabelLayer> LabelsFromVolume(io::Volume volume, const std::strin
   return layer;
 }
 
+std::unique_ptr<ImageLayer> ImageFromVolume(io::Volume volume, const std::string& name) {
+  auto image = std::make_unique<ImageLayer>();
+  image->name = name;
+  image->statistics = Measure(volume);
+  image->window = DefaultWindow(volume, image->statistics);
+  image->volume = std::make_shared<const io::Volume>(std::move(volume));
+  return image;
+}
+
+Companions ReadCompanions(const fs::path& path) {
+  Companions companions;
+  for (const char* ending : {".manifest.json", ".labels.txt"}) {
+    const fs::path beside = core::Beside(path, ending);
+    std::error_code ignored;
+    if (!fs::is_regular_file(beside, ignored)) continue;
+    try {
+      companions.emplace_back(ending, io::ReadTextFile(beside));
+    } catch (const IoError&) {
+      // The image itself is what matters.
+    }
+  }
+  return companions;
+}
+
 LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress,
                     const std::string& series) {
   LoadedFile loaded;
@@ -204,14 +248,41 @@ LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress,
                             std::to_string(loaded.labels->table.size()) + " labels");
     return loaded;
   }
+  Companions companions;
+  bool synthetic = false;
+  if (fs::is_regular_file(path, ignored)) {
+    companions = ReadCompanions(path);
+    synthetic = SaysSynthetic(path, companions);
+  }
+  if (synthetic) {
+    volume.description = "synthetic, not acquired";
+    loaded.report.push_back("synthetic: made by a network, not acquired");
+  } else {
+    companions.clear();
+  }
+  // Only the grid of the header is wanted again: its text may name a patient.
+  if (const auto nifti = std::dynamic_pointer_cast<const io::NiftiSource>(volume.source)) {
+    volume.source = nifti->GridOnly();
+  }
   auto image = std::make_unique<ImageLayer>();
   image->name = name;
   image->path = path;
   image->window = DefaultWindow(volume, statistics);
   image->statistics = std::move(statistics);
   image->volume = std::make_shared<const io::Volume>(std::move(volume));
+  image->synthetic = synthetic;
+  image->companions = std::move(companions);
   loaded.image = std::move(image);
   return loaded;
+}
+
+void SaveImage(const ImageLayer& layer, const fs::path& path) {
+  io::WriteVolume(*layer.volume, path);
+  for (const auto& [ending, content] : layer.companions) {
+    const bool manifest = ending == ".manifest.json";
+    io::WriteFileAtomically(core::Beside(path, ending),
+                            manifest ? ManifestFor(path, content, false) : content);
+  }
 }
 
 void SaveLabels(const LabelLayer& layer, const fs::path& path) {

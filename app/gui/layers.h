@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/base/progress.h"
@@ -13,6 +14,10 @@
 #include "io/volume.h"
 
 namespace avocet::gui {
+
+// What belongs to a layer and is kept with it when it is saved: file endings and contents
+// (".manifest.json").
+using Companions = std::vector<std::pair<std::string, std::string>>;
 
 // An image as it was read. The voxels are shared and never changed or copied.
 struct ImageLayer {
@@ -25,6 +30,9 @@ struct ImageLayer {
   Window window;
   int colour_map = 0;
   bool visible = true;
+  bool synthetic = false;  // made by a network, not acquired
+  bool unsaved = false;    // a result that is in no file yet
+  Companions companions;
 
   // Real value of the voxel that holds the point; NaN outside.
   double ValueAt(const std::array<double, 3>& x_in_lps, int component = 0) const;
@@ -45,9 +53,7 @@ struct LabelLayer {
   bool visible = true;
   bool unsaved = false;
   bool edited = false;  // painted on by hand
-  // What belongs to it and is kept with it when it is saved: file endings and contents
-  // (".manifest.json").
-  std::vector<std::pair<std::string, std::string>> companions;
+  Companions companions;
 
   const io::Geometry& geometry() const { return header->geometry; }
   // Makes the voxels this layer's alone: copies that tasks hold keep what they were given.
@@ -81,6 +87,17 @@ LoadedFile LoadFile(const std::filesystem::path& path, LoadAs as, Progress& prog
 
 // A label layer of a volume in memory; `volume` gives up its voxels.
 std::unique_ptr<LabelLayer> LabelsFromVolume(io::Volume volume, const std::string& name);
+
+// An image layer of a volume in memory, with its statistics and a window of its own.
+std::unique_ptr<ImageLayer> ImageFromVolume(io::Volume volume, const std::string& name);
+
+// The companions that stand beside `path`.
+Companions ReadCompanions(const std::filesystem::path& path);
+
+// Writes the image, voxels and geometry exactly, in the format that the name's ending says, and the
+// companions beside it, as SaveLabels does. No text of the source's header goes along. Atomic.
+// Throws IoError.
+void SaveImage(const ImageLayer& layer, const std::filesystem::path& path);
 
 // Writes the mask with exactly its source's geometry, NAME.labels.json and the companions beside
 // it; a manifest gets the name and hash of the new file, and a note when the mask was painted on.

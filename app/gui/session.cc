@@ -5,9 +5,11 @@
 #include <cmath>
 #include <cstdio>
 #include <set>
+#include <type_traits>
 
 #include "app/core/machine.h"
 #include "app/gui/label_comparison.h"
+#include "app/gui/work_folder.h"
 #include "io/surface.h"
 #include "io/volume_io.h"
 
@@ -34,31 +36,46 @@ void Session::Tell(Message::Kind kind, const std::string& title, std::vector<std
 }
 
 void Session::OnDocument(unsigned changes) {
+  if (changes & kLayersChanged) LookCloser();
   if (changes & (kVoxelsChanged | kLayersChanged)) {
     if (document.HasUnsaved() && !journal_timer_.isActive()) journal_timer_.start();
   }
 }
 
-// Copies share the voxels until one is painted on; painting may go on meanwhile.
 void Session::KeepInJournal() {
   for (const auto& layer : document.labels()) {
-    if (!layer->unsaved) continue;
-    auto copy = std::make_shared<LabelLayer>(*layer);
-    const ImageLayer* image = document.ActiveImage();
-    const fs::path path = image == nullptr ? fs::path() : image->path;
-    const int id = layer->id;
-    tasks.Start(
-        "Keep " + layer->name, [this, copy, path](Progress&) { journal_->Keep(*copy, path); },
-        [this, id](const TaskRunner::Outcome& outcome) {
-          if (!outcome.error.empty()) {
-            Tell(Message::Kind::kWarning, "Unsaved work", {outcome.error});
-          }
-          // Saved or closed while its copy was being written.
-          const LabelLayer* now = document.Labels(id);
-          if (now == nullptr || !now->unsaved) journal_->Forget(id);
-        },
-        /*quiet=*/true);
+    if (layer->unsaved) KeepLayer(*layer, SourcePath());
   }
+}
+
+// The file of the image that is worked on; a result that is in no file is worked on for another's
+// sake.
+fs::path Session::SourcePath() const {
+  const ImageLayer* active = document.ActiveImage();
+  if (active != nullptr && !active->path.empty()) return active->path;
+  for (const auto& image : document.images()) {
+    if (!image->path.empty()) return image->path;
+  }
+  return {};
+}
+
+// Copies share the voxels until one is painted on; painting may go on meanwhile.
+template <typename Layer>
+void Session::KeepLayer(const Layer& layer, const fs::path& image) {
+  auto copy = std::make_shared<Layer>(layer);
+  const int id = layer.id;
+  tasks.Start(
+      "Keep " + layer.name, [this, copy, image](Progress&) { journal_->Keep(*copy, image); },
+      [this, id](const TaskRunner::Outcome& outcome) {
+        if (!outcome.error.empty()) Tell(Message::Kind::kWarning, "Unsaved work", {outcome.error});
+        // Saved or closed while its copy was being written.
+        const LabelLayer* labels = document.Labels(id);
+        const ImageLayer* image = document.Image(id);
+        if (!(labels != nullptr && labels->unsaved) && !(image != nullptr && image->unsaved)) {
+          journal_->Forget(id);
+        }
+      },
+      /*quiet=*/true);
 }
 
 void Session::Open(const std::vector<fs::path>& paths, LoadAs as, std::function<void()> then) {
@@ -123,31 +140,59 @@ void Session::Add(LoadedFile loaded, const std::string& title) {
   Tell(Message::Kind::kReport, title, std::move(report));
 }
 
-void Session::Save(int id, const fs::path& path, std::function<void(bool)> then) {
-  LabelLayer* layer = document.Labels(id);
-  if (layer == nullptr) return;
-  for (const auto& image : document.images()) {
+bool Session::IsOpenImage(const fs::path& path) const {
+  return std::any_of(document.images().begin(), document.images().end(), [&](const auto& image) {
     std::error_code ignored;
-    if (!image->path.empty() && fs::equivalent(image->path, path, ignored)) {
-      Tell(Message::Kind::kError, layer->name,
-           {"'" + path.string() + "' is an open image; originals are never written over"});
-      if (then) then(false);
-      return;
-    }
+    return !image->path.empty() && fs::equivalent(image->path, path, ignored);
+  });
+}
+
+namespace {
+
+void Write(const LabelLayer& layer, const fs::path& path) { SaveLabels(layer, path); }
+void Write(const ImageLayer& layer, const fs::path& path) { SaveImage(layer, path); }
+// Painted on while it was being written: the newer strokes are not in the file.
+bool IsNewer(const LabelLayer& layer, const LabelLayer& written) {
+  return layer.labels != written.labels;
+}
+bool IsNewer(const ImageLayer&, const ImageLayer&) { return false; }
+// An image that was read from a file keeps its name: the new file is a copy of it.
+bool IsCopy(const LabelLayer&) { return false; }
+bool IsCopy(const ImageLayer& layer) { return !layer.unsaved; }
+
+}  // namespace
+
+void Session::Save(int id, const fs::path& path, std::function<void(bool)> then) {
+  if (const LabelLayer* labels = document.Labels(id)) SaveLayer(*labels, path, std::move(then));
+  if (const ImageLayer* image = document.Image(id)) SaveLayer(*image, path, std::move(then));
+}
+
+template <typename Layer>
+void Session::SaveLayer(const Layer& layer, const fs::path& path, std::function<void(bool)> then) {
+  if (IsOpenImage(path)) {
+    Tell(Message::Kind::kError, layer.name,
+         {"'" + path.string() + "' is an open image; originals are never written over"});
+    if (then) then(false);
+    return;
   }
-  auto copy = std::make_shared<LabelLayer>(*layer);
+  const int id = layer.id;
+  auto copy = std::make_shared<Layer>(layer);
   tasks.Start(
-      "Save " + path.filename().string(), [copy, path](Progress&) { SaveLabels(*copy, path); },
+      "Save " + path.filename().string(), [copy, path](Progress&) { Write(*copy, path); },
       [this, id, path, copy, then](const TaskRunner::Outcome& outcome) {
-        LabelLayer* saved = document.Labels(id);
+        Layer* saved = nullptr;
+        if constexpr (std::is_same_v<Layer, LabelLayer>) {
+          saved = document.Labels(id);
+        } else {
+          saved = document.Image(id);
+        }
         const bool done = outcome.error.empty() && !outcome.cancelled;
         if (!done) {
           Tell(Message::Kind::kError, path.filename().string(), {outcome.error});
-        } else if (saved != nullptr) {
+        } else if (saved != nullptr && !IsCopy(*saved)) {
           saved->path = path;
           saved->name = path.filename().string();
-          // Painted on while it was being written: the newer strokes are not in the file.
-          saved->unsaved = saved->labels != copy->labels;
+          saved->unsaved = IsNewer(*saved, *copy);
           if (!saved->unsaved) journal_->Forget(id);
           document.Notify(kLayersChanged);
         }
@@ -185,6 +230,14 @@ void Session::ExportSurfaces(int id, const fs::path& path) {
       });
 }
 
+int Session::AddResult(std::unique_ptr<ImageLayer> layer) {
+  layer->unsaved = true;
+  const int id = document.AddImage(std::move(layer));
+  document.SetActiveImage(id);
+  KeepLayer(*document.Image(id), SourcePath());
+  return id;
+}
+
 int Session::AddResult(std::unique_ptr<LabelLayer> layer) {
   layer->unsaved = true;
   const int id = document.AddLabels(std::move(layer));
@@ -209,6 +262,10 @@ void Session::GoToLargest(const LabelLayer& layer) {
   if (WorstSlice(layer, plane, x, static_cast<uint16_t>(largest))) document.SetCursor(x);
 }
 
+fs::path Session::NewWorkFolder(const std::string& job) {
+  return journal_->folder() / (job + "-" + std::to_string(++results_));
+}
+
 int Session::Evaluate(int prediction, int reference, const std::string& protocol) {
   const LabelLayer* p = document.Labels(prediction);
   const LabelLayer* r = document.Labels(reference);
@@ -221,20 +278,12 @@ int Session::Evaluate(int prediction, int reference, const std::string& protocol
   };
   const auto p_copy = copy(*p);
   const auto r_copy = copy(*r);
-  const fs::path folder = journal_->folder() / ("evaluate-" + std::to_string(++results_));
+  const fs::path folder = NewWorkFolder("evaluate");
   auto result = std::make_shared<core::EvaluateResult>();
   return tasks.Start(
       "Evaluate " + p->name,
       [p_copy, r_copy, folder, protocol, result](Progress& progress) {
-        std::error_code ignored;
-        struct Cleaner {
-          fs::path folder;
-          ~Cleaner() {
-            std::error_code error;
-            fs::remove_all(folder, error);
-          }
-        } cleaner{folder};
-        fs::create_directories(folder, ignored);
+        const WorkFolder work(folder);
         core::EvaluateOptions options;
         options.prediction = folder / "prediction.nii";
         options.reference = folder / "reference.nii";
@@ -303,13 +352,21 @@ void Session::Recover(const std::vector<Journal::Entry>& entries) {
       tasks.Start(
           "Recover " + entry.name,
           [loaded, entry](Progress& progress) {
-            *loaded = LoadFile(entry.mask, LoadAs::kLabels, progress);
+            *loaded =
+                LoadFile(entry.file, entry.is_image ? LoadAs::kImage : LoadAs::kLabels, progress);
+            const Companions companions = ReadCompanions(entry.file);
+            if (loaded->labels) loaded->labels->companions = companions;
+            if (loaded->image) loaded->image->companions = companions;
           },
           [this, loaded, entry, left, failed](const TaskRunner::Outcome& outcome) {
             if (outcome.error.empty() && loaded->labels) {
               loaded->labels->name = entry.name;
               loaded->labels->path.clear();
               AddResult(std::move(loaded->labels));
+            } else if (outcome.error.empty() && loaded->image) {
+              loaded->image->name = entry.name;
+              loaded->image->path.clear();
+              AddResult(std::move(loaded->image));
             } else {
               *failed = true;
               Tell(Message::Kind::kError, entry.name, {outcome.error});
@@ -322,15 +379,19 @@ void Session::Recover(const std::vector<Journal::Entry>& entries) {
 
 // Only when all of them are kept anew may the old copies go.
 void Session::ReplaceAbandoned(const fs::path& image) {
-  std::vector<std::shared_ptr<LabelLayer>> copies;
+  std::vector<std::shared_ptr<LabelLayer>> labels;
+  std::vector<std::shared_ptr<ImageLayer>> images;
   for (const auto& layer : document.labels()) {
-    if (!layer->unsaved) continue;
-    copies.push_back(std::make_shared<LabelLayer>(*layer));
+    if (layer->unsaved) labels.push_back(std::make_shared<LabelLayer>(*layer));
+  }
+  for (const auto& layer : document.images()) {
+    if (layer->unsaved) images.push_back(std::make_shared<ImageLayer>(*layer));
   }
   tasks.Start(
       "Keep recovered work",
-      [this, copies, image](Progress&) {
-        for (const auto& copy : copies) journal_->Keep(*copy, image);
+      [this, labels, images, image](Progress&) {
+        for (const auto& copy : labels) journal_->Keep(*copy, image);
+        for (const auto& copy : images) journal_->Keep(*copy, image);
         journal_->DiscardAbandoned();
       },
       {}, /*quiet=*/true);

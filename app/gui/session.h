@@ -3,12 +3,16 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/core/evaluate.h"
+#include "app/core/image_checks.h"
 #include "app/gui/document.h"
 #include "app/gui/journal.h"
 #include "app/gui/task_runner.h"
@@ -28,10 +32,13 @@ struct CatalogueModel {
   std::filesystem::path path;
   models::ModelCard card;
   std::string problem;  // why it cannot be used, or ""
+
+  bool Translates() const { return card.task == "translation"; }
+  std::string Name() const;
 };
 
-// One window's work: the document, and the jobs that read, segment, score and save it. Knows no
-// widgets. Everything is called in the window's thread; the work is done in others.
+// One window's work: the document, and the jobs that read, segment, translate, score and save it.
+// Knows no widgets. Everything is called in the window's thread; the work is done in others.
 class Session {
  public:
   // `journal_root`: where unsaved masks are kept (Journal::DefaultRoot). Throws IoError.
@@ -46,32 +53,43 @@ class Session {
   std::function<void(const std::filesystem::path&)> on_opened;
   // Asks which of several DICOM series to open; -1: none.
   std::function<int(const std::string& name, const std::vector<SeriesChoice>&)> on_choose_series;
-  std::function<void()> on_models;     // the catalogue is there
+  std::function<void()> on_models;     // the catalogue is there, or is another one
+  std::function<void()> on_fits;       // FitOf may say something else
   std::function<void()> on_evaluated;  // `evaluation` is a new one
 
   // Images first, so that masks find the grid they lie on. `then` runs when all have ended.
   void Open(const std::vector<std::filesystem::path>& paths, LoadAs as = LoadAs::kGuess,
             std::function<void()> then = {});
 
-  // Saves a label layer; `then` gets whether it worked.
-  void Save(int labels, const std::filesystem::path& path, std::function<void(bool)> then = {});
+  // Saves a layer, label map or image; `then` gets whether it worked.
+  void Save(int layer, const std::filesystem::path& path, std::function<void(bool)> then = {});
   // Surfaces of the visible labels (.stl, .obj, .ply).
   void ExportSurfaces(int labels, const std::filesystem::path& path);
 
-  // --- models and segmentation
+  // --- models
   void FindModels();
   const std::vector<CatalogueModel>& catalogue() const { return catalogue_; }
   bool models_known() const { return models_known_; }
   void AddModel(const std::filesystem::path& path);
-  // "" when the model suits the image, otherwise why not; a warning does not forbid.
+  // How a model suits an image; all are "" when nothing speaks against it.
   struct Fit {
-    std::string refusal, warning;
+    std::string refusal;    // it cannot run
+    std::string objection;  // it is not run unless the user insists
+    std::string warning;
+    bool looking = false;  // a closer look at the image is under way
   };
-  static Fit FitOf(const CatalogueModel& model, const ImageLayer& image);
+  Fit FitOf(const CatalogueModel& model, const ImageLayer& image) const;
   // "about 84 MB of 12.1 GB free".
-  static std::string MemoryForecast(const ImageLayer& image);
-  // Returns the task. The result becomes a new, unsaved label layer and the views go to it.
-  int Segment(int image, const CatalogueModel& model, const std::string& device, bool force);
+  static std::string MemoryForecast(const CatalogueModel& model, const ImageLayer& image);
+  struct RunOptions {
+    std::string device = "auto";
+    bool force = false;
+    bool head_only = false;  // translation: the input is kept outside of the head
+  };
+  // Both return the task. The result becomes a new, unsaved layer: labels, to whose largest slice
+  // the views go, or a synthetic image, which becomes the active one.
+  int Segment(int image, const CatalogueModel& model, const RunOptions& run);
+  int Translate(int image, const CatalogueModel& model, const RunOptions& run);
 
   // --- scores
   int Evaluate(int prediction, int reference, const std::string& protocol);
@@ -95,7 +113,17 @@ class Session {
   void Add(LoadedFile loaded, const std::string& title);
   void OnDocument(unsigned changes);
   void KeepInJournal();
+  template <typename Layer>
+  void KeepLayer(const Layer& layer, const std::filesystem::path& image);
+  template <typename Layer>
+  void SaveLayer(const Layer& layer, const std::filesystem::path& path,
+                 std::function<void(bool)> then);
+  bool IsOpenImage(const std::filesystem::path& path) const;
   int AddResult(std::unique_ptr<LabelLayer> layer);
+  int AddResult(std::unique_ptr<ImageLayer> layer);
+  std::filesystem::path SourcePath() const;
+  void LookCloser();
+  std::filesystem::path NewWorkFolder(const std::string& job);
   void ReplaceAbandoned(const std::filesystem::path& image);
   void GoToLargest(const LabelLayer& layer);
 
@@ -104,6 +132,9 @@ class Session {
   std::vector<CatalogueModel> catalogue_;
   std::optional<Evaluation> evaluation_;
   bool models_known_ = false;
+  // By image and model file: what a closer look found. Absent: not looked at.
+  std::map<std::pair<int, std::string>, core::ImageCheck> checks_;
+  std::set<std::pair<int, std::string>> looking_;
   int error_layer_ = 0;
   int results_ = 0;
 };

@@ -308,6 +308,9 @@ void SliceView::DrawTexts(QPainter& painter) {
                   AxisPosition(middle, PatientAxis(orientation_)).c_str());
   }
   DrawText(painter, QPointF(8, 34), line, plain);
+  if (document_.ShowsSynthetic()) {
+    DrawText(painter, QPointF(8, 50), "synthetic, not acquired", QColor(216, 183, 101));
+  }
   if (!state_.corner_text) return;
   if (const ImageLayer* image = document_.ActiveImage()) {
     std::snprintf(line, sizeof line, "W %s  L %s", Number(image->window.width).c_str(),

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+
+namespace avocet::gui {
+
+// A folder for the files that go into and come out of a job; it goes with the job. Jobs run through
+// files so that they are the ones of the command line.
+class WorkFolder {
+ public:
+  explicit WorkFolder(const std::filesystem::path& folder) : folder_(folder) {
+    std::error_code ignored;  // what is written into it says why it cannot be
+    std::filesystem::create_directories(folder_, ignored);
+  }
+  ~WorkFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  WorkFolder(const WorkFolder&) = delete;
+  WorkFolder& operator=(const WorkFolder&) = delete;
+
+  std::filesystem::path File(const char* name) const { return folder_ / name; }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+}  // namespace avocet::gui
