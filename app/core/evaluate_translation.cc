@@ -517,6 +517,11 @@ std::regex SubjectPattern(const EvaluateOptions& options) {
 
 }  // namespace
 
+const std::vector<std::string>& TranslationProtocolNames() {
+  static const std::vector<std::string> names{"default", "fs-rwkv", "scikit-image", "monai"};
+  return names;
+}
+
 void PrepareTranslation(const EvaluateOptions& options, EvaluateResult& result) {
   SubjectPattern(options);
   std::vector<std::string> names = options.protocols;

@@ -11,6 +11,9 @@ namespace avocet::core {
 // Throws OptionError naming them, or when the pattern of subjects is no regular expression.
 void PrepareTranslation(const EvaluateOptions& options, EvaluateResult& result);
 
+// The protocols above, "default" first.
+const std::vector<std::string>& TranslationProtocolNames();
+
 // Scores one case: regions "image" and, when a mask is given, "mask". Volumes must lie on the same
 // grid; pictures must have the same size (after the published pipeline's resize). Throws IoError.
 void ScoreTranslation(const EvaluateOptions& options,

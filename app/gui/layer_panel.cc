@@ -46,10 +46,12 @@ LayerPanel::LayerPanel(Session& session, QWidget* parent)
   fused_->setToolTip("A second image shown with the chosen one");
   second->addRow("With", fused_);
   fusion_ = new QComboBox;
+  fusion_->setObjectName("fusion");
   fusion_->addItems({"Blend", "Curtain", "Checkerboard", "Difference"});
   share_ = new QSlider(Qt::Horizontal);
   share_->setRange(0, 100);
-  share_->setToolTip("Share of the second image, or place of the curtain");
+  share_->setToolTip(
+      "Share of the second image, place of the curtain, or strength of the difference");
   second->addRow(fusion_, share_);
   layout->addWidget(image_controls_);
 

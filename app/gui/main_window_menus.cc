@@ -137,6 +137,8 @@ void MainWindow::BuildViewMenu() {
 
   QMenu* jobs = menuBar()->addMenu("&Jobs");
   AddAction(jobs, "Run the chosen model", QKeySequence("Ctrl+R"), [this] { jobs_->Run(); });
+  AddAction(jobs, "Evaluate the chosen layers", QKeySequence("Ctrl+Shift+R"),
+            [this] { evaluate_->Run(); });
   AddAction(jobs, "Cancel", QKeySequence("Ctrl+."), [this] { cancel_->click(); });
 
   QMenu* help = menuBar()->addMenu("&Help");

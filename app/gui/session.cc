@@ -9,7 +9,6 @@
 
 #include "app/core/machine.h"
 #include "app/gui/label_comparison.h"
-#include "app/gui/work_folder.h"
 #include "io/surface.h"
 #include "io/volume_io.h"
 
@@ -264,78 +263,6 @@ void Session::GoToLargest(const LabelLayer& layer) {
 
 fs::path Session::NewWorkFolder(const std::string& job) {
   return journal_->folder() / (job + "-" + std::to_string(++results_));
-}
-
-int Session::Evaluate(int prediction, int reference, const std::string& protocol) {
-  const LabelLayer* p = document.Labels(prediction);
-  const LabelLayer* r = document.Labels(reference);
-  if (p == nullptr || r == nullptr || p == r) return 0;
-  // Through files: the job is the one that the command line runs.
-  const auto copy = [](const LabelLayer& layer) {
-    auto one = std::make_shared<LabelLayer>(layer);
-    one->companions.clear();
-    return one;
-  };
-  const auto p_copy = copy(*p);
-  const auto r_copy = copy(*r);
-  const fs::path folder = NewWorkFolder("evaluate");
-  auto result = std::make_shared<core::EvaluateResult>();
-  return tasks.Start(
-      "Evaluate " + p->name,
-      [p_copy, r_copy, folder, protocol, result](Progress& progress) {
-        const WorkFolder work(folder);
-        core::EvaluateOptions options;
-        options.prediction = folder / "prediction.nii";
-        options.reference = folder / "reference.nii";
-        options.protocols = {protocol};
-        UpdateOrThrow(progress, Progress::kUnknown, "preparing");
-        SaveLabels(*p_copy, options.prediction);
-        SaveLabels(*r_copy, options.reference);
-        *result = core::RunEvaluate(options, progress);
-      },
-      [this, prediction, reference, result](const TaskRunner::Outcome& outcome) {
-        if (!outcome.error.empty()) {
-          Tell(Message::Kind::kError, "Evaluate", {outcome.error});
-          return;
-        }
-        if (outcome.cancelled) return;
-        if (!outcome.warnings.empty()) {
-          Tell(Message::Kind::kWarning, "Evaluate", outcome.warnings);
-        }
-        evaluation_ = Evaluation{prediction, reference, *result};
-        if (on_evaluated) on_evaluated();
-      });
-}
-
-bool Session::ShowErrors(int label) {
-  if (!evaluation_) return false;
-  LabelLayer* p = document.Labels(evaluation_->prediction);
-  LabelLayer* r = document.Labels(evaluation_->reference);
-  if (p == nullptr || r == nullptr) return false;
-  std::unique_ptr<LabelLayer> map;
-  try {
-    map = ErrorMap(*p, *r, label);
-  } catch (const Error& error) {
-    Tell(Message::Kind::kError, "Errors", {error.what()});
-    return false;
-  }
-  const auto entry = r->table.find(label);
-  map->name = "Errors: " + (label == 0                ? std::string("all labels")
-                            : entry == r->table.end() ? "label " + std::to_string(label)
-                                                      : entry->second.name);
-  Vec3 worst{};
-  const SlicePlane plane =
-      OwnAxesPlane(map->geometry(), Orientation::kAxial, document.convention());
-  const bool any = WorstSlice(*map, plane, worst);
-  if (document.Labels(error_layer_) != nullptr) document.Remove(error_layer_);
-  p->visible = false;
-  r->visible = false;
-  const int active = document.ActiveLabels() == nullptr ? 0 : document.ActiveLabels()->id;
-  error_layer_ = document.AddLabels(std::move(map));
-  document.SetActiveLabels(active);
-  document.Notify(kDisplayChanged | kLayersChanged);
-  if (any) document.SetCursor(worst);
-  return any;
 }
 
 void Session::Recover(const std::vector<Journal::Entry>& entries) {

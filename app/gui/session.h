@@ -92,15 +92,26 @@ class Session {
   int Translate(int image, const CatalogueModel& model, const RunOptions& run);
 
   // --- scores
+  // Label maps, and images (`avocet evaluate --task translation`); both return the task.
   int Evaluate(int prediction, int reference, const std::string& protocol);
+  struct Region {       // where images are also measured, besides everywhere
+    bool head = false;  // found in the reference
+    int labels = 0;     // a label layer, where it is not 0
+  };
+  int EvaluateImages(int prediction, int reference, const std::string& protocol, Region region);
   struct Evaluation {
     int prediction = 0, reference = 0;  // layers
     core::EvaluateResult result;
+    bool images = false;
+    Region region;  // of images
   };
   const std::optional<Evaluation>& evaluation() const { return evaluation_; }
   // Shows where the two maps of the last evaluation differ about a class (0: all) and goes to the
   // axial slice with the most errors; false when there is none.
   bool ShowErrors(int label);
+  // Shows the difference of the two images of the last evaluation at the slice that is worst by
+  // that column of the protocol, and says which it is; "" when no figure of slices goes with it.
+  std::string ShowWorstSlice(size_t column);
 
   // --- unsaved work
   const Journal& journal() const { return *journal_; }

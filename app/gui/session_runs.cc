@@ -6,21 +6,15 @@
 #include "app/core/engine.h"
 #include "app/core/segment.h"
 #include "app/core/translate.h"
+#include "app/gui/job_files.h"
 #include "app/gui/session.h"
 #include "app/gui/window_words.h"
-#include "app/gui/work_folder.h"
 #include "io/format.h"
 #include "io/volume_io.h"
 
 namespace avocet::gui {
 namespace fs = std::filesystem;
 namespace {
-
-// Only files of their own can be handed to the job as they are.
-bool IsPlainFile(const fs::path& path) {
-  std::error_code ignored;
-  return !path.empty() && fs::is_regular_file(path, ignored) && io::FormatByName(path) != nullptr;
-}
 
 // The job looks at the user's wish between batches: large slices go one by one.
 int BatchFor(const models::ModelCard& card, const io::Geometry& g) {
@@ -46,20 +40,6 @@ std::string SyntheticName(const std::string& image) {
   return io::StemOf(image) + "_synthetic" + (same ? io::VolumeExtension(image) : ".nii.gz");
 }
 
-// What is handed to the job: the image's own file, or a copy of what a DICOM folder or another
-// layer holds.
-fs::path InputFile(const fs::path& source, const io::Volume& volume, const WorkFolder& work,
-                   Progress& progress) {
-  fs::path input = source;
-  if (!IsPlainFile(source)) {
-    UpdateOrThrow(progress, Progress::kUnknown, "preparing the image");
-    input = work.File("image.nii");
-    io::WriteVolume(volume, input);
-  }
-  UpdateOrThrow(progress, Progress::kUnknown, "loading the compute engine");
-  return input;
-}
-
 }  // namespace
 
 int Session::Segment(int id, const CatalogueModel& model, const RunOptions& run) {
@@ -81,7 +61,8 @@ int Session::Segment(int id, const CatalogueModel& model, const RunOptions& run)
       "Segment " + image_name,
       [=](Progress& progress) mutable {
         const WorkFolder work(folder);
-        options.inputs = {InputFile(source, *volume, work, progress)};
+        options.inputs = {FileForJob(source, *volume, work.File("image.nii"), progress)};
+        UpdateOrThrow(progress, Progress::kUnknown, "loading the compute engine");
         options.output = work.File("mask.nii");
         const core::SegmentResult segmented = core::LoadEngine().segment(options, progress);
         auto layer = LabelsFromVolume(io::ReadVolume(options.output), io::StemOf(image_name));
@@ -137,7 +118,8 @@ int Session::Translate(int id, const CatalogueModel& model, const RunOptions& ru
       [=, source = image->path, volume = image->volume, window = image->window,
        colour_map = image->colour_map](Progress& progress) mutable {
         const WorkFolder work(folder);
-        options.inputs = {InputFile(source, *volume, work, progress)};
+        options.inputs = {FileForJob(source, *volume, work.File("image.nii"), progress)};
+        UpdateOrThrow(progress, Progress::kUnknown, "loading the compute engine");
         options.output = work.File("synthetic.nii");
         const core::TranslateResult translated = core::LoadEngine().translate(options, progress);
         io::Volume made = io::ReadVolume(options.output);

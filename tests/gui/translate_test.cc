@@ -2,8 +2,11 @@
 // Translation in the real window: which model suits, running, cancelling, insisting, saving exactly
 // what the command writes.
 #include <QCheckBox>
+#include <QComboBox>
 #include <QLabel>
 #include <QListWidget>
+#include <QTableWidget>
+#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -176,6 +179,90 @@ TEST_F(WindowTranslates, RefusesInPlainWordsUnlessForced) {
     recorded = recorded || content.find("--force") != std::string::npos;
   }
   EXPECT_TRUE(recorded);
+}
+
+// The figures of `avocet evaluate --task translation`, and the views at the worst slice.
+TEST_F(WindowTranslates, ScoresImagesAgainstAReference) {
+  const fs::path reference = HeadFile("reference.nii.gz");
+  // The prediction is off by 40 everywhere in slice 7, and by 5 elsewhere.
+  io::Volume other = test::Head();
+  const int64_t slice_voxels = other.geometry.size[0] * other.geometry.size[1];
+  for (int64_t i = 0; i < other.geometry.VoxelCount(); ++i) {
+    other.As<int16_t>()[i] =
+        static_cast<int16_t>(other.As<int16_t>()[i] + (i / slice_voxels == 7 ? 40 : 5));
+  }
+  const fs::path prediction = TemporaryFolder() / "prediction.nii.gz";
+  io::WriteVolume(other, prediction);
+  Open({reference, prediction});
+  ASSERT_EQ(Doc().images().size(), 2u);
+  auto* kind = window_->findChild<QComboBox*>("evaluate_kind");
+  EXPECT_EQ(kind->currentText(), "Images") << "there are no label maps";
+  EXPECT_EQ(window_->findChild<QComboBox*>("prediction")->currentText(), "prediction.nii.gz");
+  EXPECT_EQ(window_->findChild<QComboBox*>("reference")->currentText(), "reference.nii.gz");
+  window_->findChild<QComboBox*>("region")->setCurrentText("the head");
+  QTest::keyClick(window_.get(), Qt::Key_R, Qt::ControlModifier | Qt::ShiftModifier);
+  auto* table = window_->findChild<QTableWidget*>("scores");
+  ASSERT_TRUE(WaitFor([&] { return table->isVisible(); })) << window_->BannerText().toStdString();
+  ASSERT_EQ(table->columnCount(), 3);
+  const auto csv_path = TemporaryFolder() / "scores.csv";
+  const auto command =
+      test::RunAvocet({"evaluate", "--task", "translation", prediction.string(), reference.string(),
+                       "--mask", "head", "--csv", csv_path.string()});
+  ASSERT_EQ(command.exit_code, 0) << command.err;
+  // region -> column -> value of the command's table.
+  std::map<std::string, std::map<QString, QString>> wanted;
+  QStringList header;
+  for (const QString& line : QString::fromStdString(io::ReadTextFile(csv_path)).split('\n')) {
+    if (line.isEmpty() || line.startsWith("#")) continue;
+    const QStringList cells = line.split(',');
+    if (header.isEmpty()) header = cells;
+    for (int c = 0; c < cells.size(); ++c) {
+      for (const char* region : {"image", "mask"}) {
+        if (cells.contains(region)) wanted[region][header[c]] = cells[c];
+      }
+    }
+  }
+  double rmse = -1;
+  int compared = 0;
+  for (int row = 0; row < table->rowCount(); ++row) {
+    const QString name = table->item(row, 0)->text();
+    const QString shown = table->item(row, 1)->text();
+    if (name == "rmse") rmse = shown.toDouble();
+    for (const char* region : {"image", "mask"}) {
+      const QString cell = table->item(row, *region == 'i' ? 1 : 2)->text();
+      const QString value = wanted[region]["default." + name];
+      if (value.isEmpty() || cell == "undefined") continue;
+      EXPECT_NEAR(cell.toDouble(), value.toDouble(), 1e-3 * std::abs(value.toDouble()))
+          << region << " " << name.toStdString();
+      ++compared;
+    }
+  }
+  EXPECT_GT(compared, 24);
+  // By hand: a constant difference in each slice.
+  const double n = static_cast<double>(other.geometry.size[2]);
+  EXPECT_NEAR(rmse, std::sqrt((40.0 * 40 + (n - 1) * 25) / n), 0.01);
+  for (int row = 0; row < table->rowCount(); ++row) {
+    if (table->item(row, 0)->text() != "psnr_db") continue;
+    const QRect rect = table->visualItemRect(table->item(row, 0));
+    QTest::mouseClick(table->viewport(), Qt::LeftButton, {}, rect.center());
+  }
+  EXPECT_EQ(Doc().Slice(Orientation::kAxial), 7);
+  EXPECT_EQ(Doc().fusion, Fusion::kDifference);
+  EXPECT_EQ(Doc().Image(Doc().fused_image)->name, "prediction.nii.gz");
+  Doc().fusion_share = 0.9;
+  Doc().Notify(kDisplayChanged);
+  QTest::qWait(100);
+  Shot("image_scores");
+
+  // The other ways to see two images together, each its own picture.
+  std::vector<QImage> pictures;
+  auto* fusion = window_->findChild<QComboBox*>("fusion");
+  for (int way = 0; way < fusion->count(); ++way) {
+    fusion->setCurrentIndex(way);
+    QTest::qWait(20);
+    pictures.push_back(View(Orientation::kAxial).grab().toImage());
+    for (int before = 0; before < way; ++before) EXPECT_NE(pictures[way], pictures[before]) << way;
+  }
 }
 
 // What a network made is kept like a mask: in the journal at once, offered after a kill.

@@ -3,6 +3,9 @@
 
 #include <filesystem>
 
+#include "app/base/progress.h"
+#include "io/volume.h"
+
 namespace avocet::gui {
 
 // A folder for the files that go into and come out of a job; it goes with the job. Jobs run through
@@ -25,5 +28,11 @@ class WorkFolder {
  private:
   std::filesystem::path folder_;
 };
+
+// The file that a job reads for an image: `source`, the image's own, when it is a file that says
+// all of it, else a copy written to `copy` (of a DICOM series, of a result that is not saved).
+// Throws IoError, Cancelled.
+std::filesystem::path FileForJob(const std::filesystem::path& source, const io::Volume& volume,
+                                 const std::filesystem::path& copy, Progress& progress);
 
 }  // namespace avocet::gui
