@@ -14,6 +14,7 @@
 #include "app/base/error.h"
 #include "app/core/version.h"
 #include "app/gui/main_window.h"
+#include "app/gui/plain_numbers.h"
 #include "app/gui/theme.h"
 
 namespace {
@@ -45,6 +46,7 @@ int Run(const char* const* files, int count) {
   static char* arguments[] = {name, nullptr};
   int argument_count = 1;
   QApplication application(argument_count, arguments);
+  avocet::gui::UsePlainNumbers();
   QCoreApplication::setOrganizationName("avocet");
   QCoreApplication::setApplicationName("avocet");
   QCoreApplication::setApplicationVersion(avocet::core::Version());

@@ -56,7 +56,7 @@ LayerPanel::LayerPanel(Session& session, QWidget* parent)
   layout->addWidget(image_controls_);
 
   remove_ = new QPushButton("Close layer");
-  remove_->setToolTip("Closes the chosen layer; its file stays as it is");
+  remove_->setToolTip("Closes the chosen layer; its file stays as it is. Ctrl+Z brings it back");
   layout->addWidget(remove_);
 
   connect(list_, &QTreeWidget::itemChanged, this,
@@ -100,13 +100,10 @@ LayerPanel::LayerPanel(Session& session, QWidget* parent)
     if (unsaved &&
         QMessageBox::question(this, "Close layer",
                               "'" + QString::fromStdString(labels ? labels->name : image->name) +
-                                  "' is not saved. Close it and lose it?") != QMessageBox::Yes) {
+                                  "' is not saved. Close it?") != QMessageBox::Yes) {
       return;
     }
-    if (id != 0) {
-      session_.document.Remove(id);
-      session_.journal().Forget(id);
-    }
+    if (id != 0) session_.Close(id);
   });
   session_.document.AddObserver([this](unsigned changes) {
     if (changes & (kLayersChanged | kDisplayChanged)) Refresh();

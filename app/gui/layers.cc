@@ -12,10 +12,12 @@
 #include "app/core/image_checks.h"
 #include "app/core/label_names.h"
 #include "app/core/manifest.h"
+#include "app/core/mask_file.h"
 #include "app/gui/plane_sampler.h"
 #include "io/dicom.h"
 #include "io/file_util.h"
 #include "io/nifti.h"
+#include "io/rtstruct.h"
 #include "io/segment_codes.h"
 #include "io/volume_io.h"
 
@@ -214,8 +216,51 @@ Companions ReadCompanions(const fs::path& path) {
   return companions;
 }
 
-LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress,
-                    const std::string& series) {
+namespace {
+
+// DICOM SEG and RTSTRUCT: names and colours are their own.
+LoadedFile LoadDicomMask(const fs::path& path, const std::string& name, const io::Geometry* grid) {
+  core::MaskGrid on;
+  on.geometry = grid;
+  if (grid == nullptr && io::IsRtStruct(path)) {
+    throw IoError("'" + path.string() +
+                  "' holds contours, no voxels; open the images that they were drawn on first");
+  }
+  core::MaskFile mask = core::ReadMaskFile(path, on);
+  LoadedFile loaded;
+  for (io::Volume& volume : mask.volumes) {
+    DescribeGeometry(volume, loaded.report);
+    auto layer = LabelsFromVolume(std::move(volume), name);
+    layer->path = path;
+    for (auto& [value, entry] : layer->table) {
+      const auto found = mask.names.find(value);
+      if (found != mask.names.end() && !found->second.empty()) entry.name = found->second;
+      const io::SegmentMeaning meaning = io::MeaningOfLabel(entry.name, value);
+      entry.colour = meaning.known ? meaning.rgb : DefaultLabelColour(value);
+      const auto segment = mask.segments.find(value);
+      if (segment != mask.segments.end() && segment->second.has_rgb) {
+        entry.colour = segment->second.rgb;
+      }
+    }
+    if (!loaded.labels) {
+      loaded.labels = std::move(layer);
+    } else {
+      layer->name += " (" + std::to_string(loaded.more_labels.size() + 2) + ")";
+      loaded.more_labels.push_back(std::move(layer));
+    }
+  }
+  loaded.report.insert(loaded.report.end(), mask.notes.begin(), mask.notes.end());
+  if (!loaded.labels) throw IoError("'" + path.string() + "' holds no segment");
+  if (!loaded.more_labels.empty()) {
+    loaded.report.push_back("segments that overlap are in label maps of their own");
+  }
+  return loaded;
+}
+
+}  // namespace
+
+LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress, const std::string& series,
+                    const io::Geometry* grid) {
   LoadedFile loaded;
   fs::path plain = path;
   while (plain.has_parent_path() && plain.filename().empty()) plain = plain.parent_path();
@@ -226,6 +271,9 @@ LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress,
     loaded.choices = SeriesIn(path, progress);
     if (loaded.choices.size() > 1) return loaded;
     loaded.choices.clear();
+  }
+  if (as != LoadAs::kImage && fs::is_regular_file(path, ignored) && core::IsDicomMask(path)) {
+    return LoadDicomMask(path, name, grid);
   }
   io::ReadOptions read;
   read.progress = &progress;
@@ -267,6 +315,7 @@ LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress,
   auto image = std::make_unique<ImageLayer>();
   image->name = name;
   image->path = path;
+  image->series = series;
   image->window = DefaultWindow(volume, statistics);
   image->statistics = std::move(statistics);
   image->volume = std::make_shared<const io::Volume>(std::move(volume));

@@ -24,6 +24,7 @@ struct ImageLayer {
   int id = 0;
   std::string name;            // of the file, without its folder
   std::filesystem::path path;  // "" for a result without a file of its own
+  std::string series;          // of a DICOM folder: which one, as in io::ReadOptions::series
   std::shared_ptr<const io::Volume> volume;
   ValueStatistics statistics;
   int64_t frame = 0;
@@ -72,6 +73,7 @@ struct SeriesChoice {
 struct LoadedFile {
   std::unique_ptr<ImageLayer> image;
   std::unique_ptr<LabelLayer> labels;
+  std::vector<std::unique_ptr<LabelLayer>> more_labels;  // segments that overlap those of `labels`
   std::vector<SeriesChoice> choices;
   std::vector<std::string> report;  // what is odd about the file and what was done, sentences
 };
@@ -81,9 +83,10 @@ enum class LoadAs { kGuess, kImage, kLabels };
 // Reads a file, or a DICOM folder, for the window; runs away from the window's thread. Guessing
 // takes a map of few whole, homogeneous values for labels. Names and colours come from
 // NAME.labels.json beside it, or from the names that DICOM SEG carries. Throws IoError, Cancelled.
-// A DICOM folder with several readable series gives the choices, unless `series` names one.
+// A DICOM folder with several readable series gives the choices, unless `series` names one. `grid`
+// is that of the image which is open: contours (RTSTRUCT) are filled on it.
 LoadedFile LoadFile(const std::filesystem::path& path, LoadAs as, Progress& progress,
-                    const std::string& series = "");
+                    const std::string& series = "", const io::Geometry* grid = nullptr);
 
 // A label layer of a volume in memory; `volume` gives up its voxels.
 std::unique_ptr<LabelLayer> LabelsFromVolume(io::Volume volume, const std::string& name);

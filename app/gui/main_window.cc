@@ -324,6 +324,7 @@ void MainWindow::RefreshActions() {
   save_as_->setEnabled(LayerToSave() != 0);
   save_image_->setEnabled(document.ActiveImage() != nullptr);
   surfaces_->setEnabled(labels);
+  dicom_->setEnabled(labels);
   screenshot_->setEnabled(open);
   report_action_->setEnabled(open);
   patient_planes_->setEnabled(open);

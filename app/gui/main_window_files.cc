@@ -13,6 +13,7 @@
 #include <QStatusBar>
 #include <algorithm>
 
+#include "app/gui/dicom_export_dialog.h"
 #include "app/gui/main_window.h"
 #include "app/gui/report.h"
 #include "io/format.h"
@@ -176,9 +177,31 @@ void MainWindow::AskSaveImage() {
   if (!path.empty()) Save(id, path);
 }
 
-void MainWindow::AskSurfaces() {
+const LabelLayer* MainWindow::LabelsToExport() const {
   const LabelLayer* chosen = session_.document.Labels(layers_->SelectedLayer());
-  const LabelLayer* layer = chosen != nullptr ? chosen : session_.document.ActiveLabels();
+  return chosen != nullptr ? chosen : session_.document.ActiveLabels();
+}
+
+void MainWindow::AskDicom() {
+  const LabelLayer* layer = LabelsToExport();
+  if (layer == nullptr) return;
+  const int id = layer->id;
+  DicomExportDialog dialog(session_.DicomImage(), this);
+  if (dialog.exec() != QDialog::Accepted) return;
+  const Session::DicomExport wanted = dialog.Wanted();
+  QString file = QFileDialog::getSaveFileName(
+      this, "Export as DICOM", Folder() + (wanted.rtstruct ? "/rtstruct.dcm" : "/seg.dcm"),
+      "DICOM (*.dcm)");
+  if (file.isEmpty()) return;
+  if (!file.endsWith(".dcm", Qt::CaseInsensitive)) file += ".dcm";
+  KeepFolder(file);
+  session_.ExportDicom(id, file.toStdString(), wanted, [this, file](bool done) {
+    if (done) statusBar()->showMessage("Exported " + file, 4000);
+  });
+}
+
+void MainWindow::AskSurfaces() {
+  const LabelLayer* layer = LabelsToExport();
   if (layer == nullptr) return;
   const QString file = QFileDialog::getSaveFileName(
       this, "Export surfaces", Folder() + "/surfaces.stl", "Surfaces (*.stl *.obj *.ply)");

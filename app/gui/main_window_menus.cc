@@ -57,6 +57,8 @@ void MainWindow::BuildMenus() {
                           [this] { AskSaveImage(); });
   surfaces_ =
       AddAction(file, "&Export surfaces\u2026", QKeySequence("Ctrl+E"), [this] { AskSurfaces(); });
+  dicom_ = AddAction(file, "Export as &DICOM\u2026", QKeySequence("Ctrl+Shift+E"),
+                     [this] { AskDicom(); });
   file->addSeparator();
   screenshot_ = AddAction(file, "S&creenshot\u2026", QKeySequence("Ctrl+Shift+P"),
                           [this] { AskScreenshot(); });

@@ -6,10 +6,10 @@
 #include <cstdio>
 #include <set>
 #include <type_traits>
+#include <utility>
 
 #include "app/core/machine.h"
 #include "app/gui/label_comparison.h"
-#include "io/surface.h"
 #include "io/volume_io.h"
 
 namespace avocet::gui {
@@ -17,10 +17,16 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kJournalMs = 2000;  // after the last stroke
+constexpr int kStoreMs = 300;     // after the last measurement
 
 }  // namespace
 
-Session::Session(const fs::path& journal_root) : journal_(std::make_unique<Journal>(journal_root)) {
+Session::Session(const fs::path& journal_root)
+    : journal_(std::make_unique<Journal>(journal_root)),
+      store_(journal_root.parent_path() / "measurements") {
+  store_timer_.setSingleShot(true);
+  store_timer_.setInterval(kStoreMs);
+  QObject::connect(&store_timer_, &QTimer::timeout, [this] { KeepMeasurements(); });
   journal_timer_.setSingleShot(true);
   journal_timer_.setInterval(kJournalMs);
   QObject::connect(&journal_timer_, &QTimer::timeout, [this] { KeepInJournal(); });
@@ -28,20 +34,100 @@ Session::Session(const fs::path& journal_root) : journal_(std::make_unique<Journ
 }
 
 // The tasks write to the journal: they end before it does.
-Session::~Session() { tasks.Stop(); }
+Session::~Session() {
+  const bool waiting = store_timer_.isActive() || keeping_;
+  tasks.Stop();
+  if (!waiting) return;
+  for (const auto& [id, key] : keys_) {
+    if (key.empty() || document.Image(id) == nullptr) continue;
+    try {
+      store_.Keep(key, document.MeasurementsOf(id));
+    } catch (const Error&) {
+      // Nobody is left to be told.
+    }
+  }
+}
 
 void Session::Tell(Message::Kind kind, const std::string& title, std::vector<std::string> lines) {
   if (on_message) on_message({kind, title, std::move(lines)});
 }
 
 void Session::OnDocument(unsigned changes) {
-  if (changes & kLayersChanged) LookCloser();
+  if (changes & kLayersChanged) {
+    LookCloser();
+    RecogniseImages();
+  }
+  if ((changes & kMeasurementsChanged) && !store_timer_.isActive()) store_timer_.start();
   if (changes & (kVoxelsChanged | kLayersChanged)) {
     if (document.HasUnsaved() && !journal_timer_.isActive()) journal_timer_.start();
   }
 }
 
+// Finds the measurements of an earlier session for images that are new here.
+void Session::RecogniseImages() {
+  for (const auto& image : document.images()) {
+    const int id = image->id;
+    if (!keys_.emplace(id, "").second) continue;
+    struct Found {
+      std::string key;
+      std::vector<Measurement> measurements;
+    };
+    auto found = std::make_shared<Found>();
+    tasks.Start(
+        "Recognise " + image->name,
+        [this, volume = image->volume, found](Progress&) {
+          found->key = MeasurementStore::KeyOf(*volume);
+          found->measurements = store_.Load(found->key);
+        },
+        [this, id, found](const TaskRunner::Outcome& outcome) {
+          if (!outcome.error.empty() || outcome.cancelled) return;
+          keys_[id] = found->key;
+          document.RestoreMeasurements(id, std::move(found->measurements));
+          // Drawn while the image was being recognised.
+          if (!document.MeasurementsOf(id).empty()) store_timer_.start();
+        },
+        /*quiet=*/true);
+  }
+}
+
+// One task at a time, so that an older state never comes last.
+void Session::KeepMeasurements() {
+  if (keeping_) {
+    keep_again_ = true;
+    return;
+  }
+  std::vector<std::pair<std::string, std::vector<Measurement>>> kept;
+  for (const auto& image : document.images()) {
+    const auto key = keys_.find(image->id);
+    if (key == keys_.end() || key->second.empty()) continue;
+    kept.emplace_back(key->second, document.MeasurementsOf(image->id));
+  }
+  if (kept.empty()) return;
+  keeping_ = true;
+  tasks.Start(
+      "Keep measurements",
+      [this, kept](Progress&) {
+        for (const auto& [key, measurements] : kept) store_.Keep(key, measurements);
+      },
+      [this](const TaskRunner::Outcome& outcome) {
+        keeping_ = false;
+        if (!outcome.error.empty()) Tell(Message::Kind::kWarning, "Measurements", {outcome.error});
+        if (std::exchange(keep_again_, false)) KeepMeasurements();
+      },
+      /*quiet=*/true);
+}
+
+void Session::Close(int layer) {
+  if (store_timer_.isActive()) KeepMeasurements();
+  document.Remove(layer);
+  journal_->Forget(layer);
+  kept_images_.erase(layer);
+}
+
 void Session::KeepInJournal() {
+  for (const auto& layer : document.images()) {
+    if (layer->unsaved && kept_images_.insert(layer->id).second) KeepLayer(*layer, SourcePath());
+  }
   for (const auto& layer : document.labels()) {
     if (layer->unsaved) KeepLayer(*layer, SourcePath());
   }
@@ -78,7 +164,11 @@ void Session::KeepLayer(const Layer& layer, const fs::path& image) {
 }
 
 void Session::Open(const std::vector<fs::path>& paths, LoadAs as, std::function<void()> then) {
-  OpenNext(paths, as, std::move(then));
+  std::vector<fs::path> order = paths;
+  std::stable_partition(order.begin(), order.end(), [](const fs::path& path) {
+    return path.extension() != ".dcm";  // may be contours, which need an image to lie on
+  });
+  OpenNext(order, as, std::move(then));
 }
 
 void Session::OpenNext(std::vector<fs::path> paths, LoadAs as, std::function<void()> then,
@@ -92,10 +182,12 @@ void Session::OpenNext(std::vector<fs::path> paths, LoadAs as, std::function<voi
   auto loaded = std::make_shared<LoadedFile>();
   const std::string name =
       path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
+  const auto grid =
+      document.grid() == nullptr ? nullptr : std::make_shared<const io::Geometry>(*document.grid());
   tasks.Start(
       "Open " + name,
-      [loaded, path, as, series](Progress& progress) {
-        *loaded = LoadFile(path, as, progress, series);
+      [loaded, path, as, series, grid](Progress& progress) {
+        *loaded = LoadFile(path, as, progress, series, grid.get());
       },
       [this, loaded, path, name, paths = std::move(paths), as,
        then = std::move(then)](const TaskRunner::Outcome& outcome) {
@@ -135,6 +227,7 @@ void Session::Add(LoadedFile loaded, const std::string& title) {
           "patient");
     }
     document.AddLabels(std::move(loaded.labels));
+    for (auto& labels : loaded.more_labels) document.AddLabels(std::move(labels));
   }
   Tell(Message::Kind::kReport, title, std::move(report));
 }
@@ -197,44 +290,6 @@ void Session::SaveLayer(const Layer& layer, const fs::path& path, std::function<
         }
         if (then) then(done);
       });
-}
-
-void Session::ExportSurfaces(int id, const fs::path& path) {
-  const LabelLayer* layer = document.Labels(id);
-  if (layer == nullptr) return;
-  auto copy = std::make_shared<LabelLayer>(*layer);
-  tasks.Start(
-      "Export " + path.filename().string(),
-      [copy, path](Progress& progress) {
-        io::Volume volume = io::Volume::Zeros(copy->geometry(), io::VoxelType::kUInt16);
-        std::copy(copy->labels->begin(), copy->labels->end(), volume.As<uint16_t>());
-        std::vector<io::Surface> surfaces;
-        for (const auto& [value, entry] : copy->table) {
-          if (!entry.visible || entry.voxels == 0) continue;
-          UpdateOrThrow(progress, static_cast<double>(surfaces.size()) / copy->table.size(),
-                        entry.name);
-          surfaces.push_back(io::SurfaceOfLabel(volume, value));
-          surfaces.back().name = entry.name;
-          surfaces.back().rgb = entry.colour;
-        }
-        io::WriteSurfaces(surfaces, path);
-      },
-      [this, path](const TaskRunner::Outcome& outcome) {
-        if (!outcome.error.empty()) {
-          Tell(Message::Kind::kError, path.filename().string(), {outcome.error});
-        } else if (!outcome.cancelled) {
-          Tell(Message::Kind::kReport, path.filename().string(),
-               {"surfaces of the visible labels, LPS mm"});
-        }
-      });
-}
-
-int Session::AddResult(std::unique_ptr<ImageLayer> layer) {
-  layer->unsaved = true;
-  const int id = document.AddImage(std::move(layer));
-  document.SetActiveImage(id);
-  KeepLayer(*document.Image(id), SourcePath());
-  return id;
 }
 
 int Session::AddResult(std::unique_ptr<LabelLayer> layer) {

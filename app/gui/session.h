@@ -15,6 +15,7 @@
 #include "app/core/image_checks.h"
 #include "app/gui/document.h"
 #include "app/gui/journal.h"
+#include "app/gui/measurement_store.h"
 #include "app/gui/task_runner.h"
 #include "app/gui/view_state.h"
 #include "models/model_card.h"
@@ -41,7 +42,8 @@ struct CatalogueModel {
 // Knows no widgets. Everything is called in the window's thread; the work is done in others.
 class Session {
  public:
-  // `journal_root`: where unsaved masks are kept (Journal::DefaultRoot). Throws IoError.
+  // `journal_root`: where unsaved layers are kept (Journal::DefaultRoot); measurements are kept in
+  // a folder beside it. Throws IoError.
   explicit Session(const std::filesystem::path& journal_root);
   ~Session();
 
@@ -61,10 +63,22 @@ class Session {
   void Open(const std::vector<std::filesystem::path>& paths, LoadAs as = LoadAs::kGuess,
             std::function<void()> then = {});
 
+  // Closes a layer: an undo step; what the journal holds of it goes.
+  void Close(int layer);
   // Saves a layer, label map or image; `then` gets whether it worked.
   void Save(int layer, const std::filesystem::path& path, std::function<void(bool)> then = {});
   // Surfaces of the visible labels (.stl, .obj, .ply).
   void ExportSurfaces(int labels, const std::filesystem::path& path);
+  struct DicomExport {
+    std::filesystem::path images;  // the series that the mask belongs to
+    std::string series;            // which of those there, "" = the only one
+    bool rtstruct = false;         // contours instead of a DICOM SEG
+    bool keep_patient = false;     // name, ID, birth date, examination numbers of the images
+  };
+  void ExportDicom(int labels, const std::filesystem::path& path, const DicomExport& wanted,
+                   std::function<void(bool)> then = {});
+  // An open image that was read from DICOM, the active one first; null when there is none.
+  const ImageLayer* DicomImage() const;
 
   // --- models
   void FindModels();
@@ -124,6 +138,8 @@ class Session {
   void Add(LoadedFile loaded, const std::string& title);
   void OnDocument(unsigned changes);
   void KeepInJournal();
+  void RecogniseImages();
+  void KeepMeasurements();
   template <typename Layer>
   void KeepLayer(const Layer& layer, const std::filesystem::path& image);
   template <typename Layer>
@@ -140,6 +156,11 @@ class Session {
 
   std::unique_ptr<Journal> journal_;
   QTimer journal_timer_;
+  std::set<int> kept_images_;  // their voxels never change: kept once
+  MeasurementStore store_;
+  QTimer store_timer_;
+  std::map<int, std::string> keys_;  // of images in the store; "" while it is being found
+  bool keeping_ = false, keep_again_ = false;
   std::vector<CatalogueModel> catalogue_;
   std::optional<Evaluation> evaluation_;
   bool models_known_ = false;

@@ -77,7 +77,7 @@ bool Session::ShowErrors(int label) {
   const SlicePlane plane =
       OwnAxesPlane(map->geometry(), Orientation::kAxial, document.convention());
   const bool any = WorstSlice(*map, plane, worst);
-  if (document.Labels(error_layer_) != nullptr) document.Remove(error_layer_);
+  if (document.Labels(error_layer_) != nullptr) document.Discard(error_layer_);
   p->visible = false;
   r->visible = false;
   const int active = document.ActiveLabels() == nullptr ? 0 : document.ActiveLabels()->id;

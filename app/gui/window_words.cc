@@ -11,6 +11,7 @@ std::string WindowWords(std::string sentence) {
       {"or try with --force", "or tick 'Run anyway'"},
       {"by --force", "by 'Run anyway'"},
       {"--head-only", "'Head only'"},
+      {"--keep-patient", "'Keep the patient's identity'"},
   };
   for (const auto& [option, words] : kWords) {
     const std::string wanted = option;
