@@ -95,6 +95,13 @@ Model LoadModel(const SegmentOptions& options, const at::Device& device) {
   load.wkv = models::WkvModeFromName(wkv);
   load.classes = static_cast<int>(model.card.labels.size());
   model.network = models::LoadRwkvUnet(file, model.path.string(), load);
+  const models::Precision precision = models::PrecisionFromName(options.precision);
+  if (device.is_cpu()) {
+    model.network->Freeze(precision);
+  } else if (precision != models::Precision::kFloat32) {
+    throw OptionError("--precision " + options.precision +
+                      " is for the CPU; leave it out, or add --device cpu");
+  }
   model.network->parameters().To(device);
   model.sha256 = io::Sha256OfFile(model.path);
   return model;
@@ -279,6 +286,7 @@ class Segmenter {
     manifest.output_sha256 = io::Sha256OfFile(item.output);
     manifest.options = {{"tta", options_.tta},
                         {"batch", std::to_string(options_.batch)},
+                        {"precision", options_.precision},
                         {"probabilities", options_.probabilities ? "true" : "false"},
                         {"force", options_.force ? "true" : "false"},
                         {"regularise", options_.regularise ? "true" : "false"},

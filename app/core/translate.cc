@@ -19,7 +19,6 @@
 #include "app/core/shipped.h"
 #include "app/core/torch_errors.h"
 #include "app/core/translation_checks.h"
-#include "app/core/version.h"
 #include "io/file_util.h"
 #include "io/volume_io.h"
 #include "models/fs_rwkv/load_fs_rwkv.h"
@@ -180,7 +179,7 @@ class Translator {
     OutputSet outputs;
     io::Volume result = io::ZerosLike(image, io::VoxelType::kFloat32);
     std::copy(translation.values.begin(), translation.values.end(), result.As<float>());
-    result.description = std::string("synthetic, not acquired: avocet translate ") + Version();
+    result.description = TranslateDescription();
     io::WriteVolume(result, outputs.Begin(item.output));
     if (options_.picture) {
       WriteComparisonStrip(image.geometry,

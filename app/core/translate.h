@@ -54,4 +54,7 @@ struct TranslateResult {
 // What every run says once.
 extern const char* const kTranslateNotice;
 
+// What the header of a translated volume says: that it is synthetic, and what made it.
+std::string TranslateDescription();
+
 }  // namespace avocet::core

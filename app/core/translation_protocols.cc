@@ -175,6 +175,11 @@ Protocol MakeMonai(const EvaluateOptions& options) {
 
 }  // namespace
 
+const std::vector<std::string>& TranslationProtocolNames() {
+  static const std::vector<std::string> names{"default", "fs-rwkv", "scikit-image", "monai"};
+  return names;
+}
+
 void PrepareTranslationProtocols(const EvaluateOptions& options, EvaluateResult& result) {
   std::vector<std::string> names = options.protocols;
   if (names == std::vector<std::string>{"default"} && HoldsPictures(options.prediction) &&

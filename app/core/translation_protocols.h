@@ -10,4 +10,7 @@ namespace avocet::core {
 // picture or a folder of them), "fs-rwkv", "scikit-image", "monai". Throws OptionError naming them.
 void PrepareTranslationProtocols(const EvaluateOptions& options, EvaluateResult& result);
 
+// The protocols above, "default" first.
+const std::vector<std::string>& TranslationProtocolNames();
+
 }  // namespace avocet::core

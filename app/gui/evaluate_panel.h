@@ -11,25 +11,39 @@
 
 namespace avocet::gui {
 
-// Scores one label map against another, a row a class; a chosen row shows where they differ.
+// Scores one label map against another, a row a class, or one image against another, a row a
+// figure; a chosen row shows where they differ.
 class EvaluatePanel : public QWidget {
  public:
   explicit EvaluatePanel(Session& session, QWidget* parent = nullptr);
 
+  void Run();  // the chosen two under the chosen protocol
+
   std::function<void()> on_result;  // a new table is there
 
  private:
+  bool Images() const { return kind_->currentIndex() == 1; }
+  void RefreshKind();
   void RefreshLayers();
+  void RefreshProtocols();
   void ShowResult();
+  void ShowScores();   // of label maps
+  void ShowFigures();  // of images
+  void OnRow(int row);
+  void FitTable();
 
   Session& session_;
+  QComboBox* kind_;
   QComboBox* prediction_;
   QComboBox* reference_;
   QComboBox* protocol_;
+  QComboBox* region_;
+  QLabel* region_title_;
   QPushButton* run_;
   QTableWidget* table_;
   QLabel* note_;
-  std::vector<int> labels_;  // by row; 0: all
+  std::vector<int> labels_;   // by row; 0: all
+  bool kind_chosen_ = false;  // by the user
 };
 
 }  // namespace avocet::gui

@@ -15,6 +15,7 @@
 #include "app/base/error.h"
 #include "app/core/version.h"
 #include "app/gui/main_window.h"
+#include "app/gui/plain_numbers.h"
 #include "app/gui/theme.h"
 
 namespace {
@@ -46,9 +47,7 @@ int Run(const char* const* files, int count) {
   static char* arguments[] = {name, nullptr};
   int argument_count = 1;
   QApplication application(argument_count, arguments);
-  // Qt takes over the desktop's locale; where that has a decimal comma, C functions would read
-  // "1.5" as 1, and files would be written with commas.
-  std::setlocale(LC_NUMERIC, "C");
+  avocet::gui::UsePlainNumbers();
   QCoreApplication::setOrganizationName("avocet");
   QCoreApplication::setApplicationName("avocet");
   QCoreApplication::setApplicationVersion(avocet::core::Version());

@@ -108,6 +108,7 @@ MainWindow::~MainWindow() {
   session_.on_opened = {};
   session_.on_choose_series = {};
   session_.on_models = {};
+  session_.on_fits = {};
   session_.on_evaluated = {};
 }
 
@@ -318,10 +319,12 @@ void MainWindow::RefreshActions() {
                                     : QString("Undo"));
   redo_->setText(document.CanRedo() ? "Redo " + QString::fromStdString(document.RedoText())
                                     : QString("Redo"));
-  const bool labels = LayerToSave() != nullptr;
-  save_->setEnabled(labels);
-  save_as_->setEnabled(labels);
+  const bool labels = document.ActiveLabels() != nullptr;
+  save_->setEnabled(LayerToSave() != 0);
+  save_as_->setEnabled(LayerToSave() != 0);
+  save_image_->setEnabled(document.ActiveImage() != nullptr);
   surfaces_->setEnabled(labels);
+  dicom_->setEnabled(labels);
   screenshot_->setEnabled(open);
   report_action_->setEnabled(open);
   patient_planes_->setEnabled(open);

@@ -49,11 +49,16 @@ void MainWindow::BuildMenus() {
   recent_menu_ = file->addMenu("Open &recent");
   connect(recent_menu_, &QMenu::aboutToShow, this, [this] { RefreshRecent(); });
   file->addSeparator();
-  save_ = AddAction(file, "&Save mask", QKeySequence::Save, [this] { AskSave(false); });
-  save_as_ = AddAction(file, "Save mask &as\u2026", QKeySequence("Ctrl+Shift+S"),
-                       [this] { AskSave(true); });
+  save_ = AddAction(file, "&Save", QKeySequence::Save, [this] { AskSave(false); });
+  save_as_ =
+      AddAction(file, "Save &as\u2026", QKeySequence("Ctrl+Shift+S"), [this] { AskSave(true); });
+  save_->setToolTip("Saves the chosen mask, or the chosen image that is not saved yet  Ctrl+S");
+  save_image_ = AddAction(file, "Save &image as\u2026", QKeySequence("Ctrl+Alt+S"),
+                          [this] { AskSaveImage(); });
   surfaces_ =
       AddAction(file, "&Export surfaces\u2026", QKeySequence("Ctrl+E"), [this] { AskSurfaces(); });
+  dicom_ = AddAction(file, "Export as &DICOM\u2026", QKeySequence("Ctrl+Shift+E"),
+                     [this] { AskDicom(); });
   file->addSeparator();
   screenshot_ = AddAction(file, "S&creenshot\u2026", QKeySequence("Ctrl+Shift+P"),
                           [this] { AskScreenshot(); });
@@ -133,8 +138,9 @@ void MainWindow::BuildViewMenu() {
   });
 
   QMenu* jobs = menuBar()->addMenu("&Jobs");
-  AddAction(jobs, "Segment with the chosen model", QKeySequence("Ctrl+R"),
-            [this] { jobs_->Run(); });
+  AddAction(jobs, "Run the chosen model", QKeySequence("Ctrl+R"), [this] { jobs_->Run(); });
+  AddAction(jobs, "Evaluate the chosen layers", QKeySequence("Ctrl+Shift+R"),
+            [this] { evaluate_->Run(); });
   AddAction(jobs, "Cancel", QKeySequence("Ctrl+."), [this] { cancel_->click(); });
 
   QMenu* help = menuBar()->addMenu("&Help");

@@ -229,7 +229,11 @@ void SliceView::DrawCrosshair(QPainter& painter) {
 void SliceView::DrawMeasurements(QPainter& painter) {
   const int64_t slice = plane_->NearestSlice(document_.cursor());
   for (const Measurement& m : document_.measurements()) {
-    if (m.orientation != orientation_) continue;
+    // Those of the images that are shown: another one may lie elsewhere.
+    const ImageLayer* active = document_.ActiveImage();
+    const bool shown = m.layer == 0 || m.layer == document_.fused_image ||
+                       (active != nullptr && m.layer == active->id);
+    if (!shown || m.orientation != orientation_) continue;
     bool here = true;
     for (const Vec3& point : m.points) {
       here = here && std::abs(plane_->SliceAt(point) - static_cast<double>(slice)) < 0.51;
@@ -308,6 +312,9 @@ void SliceView::DrawTexts(QPainter& painter) {
                   AxisPosition(middle, PatientAxis(orientation_)).c_str());
   }
   DrawText(painter, QPointF(8, 34), line, plain);
+  if (document_.ShowsSynthetic()) {
+    DrawText(painter, QPointF(8, 50), "synthetic, not acquired", QColor(216, 183, 101));
+  }
   if (!state_.corner_text) return;
   if (const ImageLayer* image = document_.ActiveImage()) {
     std::snprintf(line, sizeof line, "W %s  L %s", Number(image->window.width).c_str(),
@@ -497,7 +504,10 @@ void SliceView::BeginMeasurement(const Vec3& x) {
   m.orientation = orientation_;
   m.right = plane_->right;
   m.down = plane_->down;
-  if (const ImageLayer* image = document_.ActiveImage()) m.image = image->name;
+  if (const ImageLayer* image = document_.ActiveImage()) {
+    m.layer = image->id;
+    m.image = image->name;
+  }
   m.points = {x, x};
   draft_ = std::move(m);
 }

@@ -162,7 +162,7 @@ TEST_F(WindowHands, KeysChangeTheViews) {
   QTest::keyClick(window_.get(), Qt::Key_BracketLeft);
   EXPECT_NEAR(Doc().ActiveLabels()->opacity, 0.4, 1e-9);
   // Space presses a button that has the focus, it does not hide the labels.
-  auto* run = window_->findChild<QPushButton*>("segment");
+  auto* run = window_->findChild<QPushButton*>("run_model");
   run->setEnabled(true);
   run->setFocus();
   QTest::keyClick(run, Qt::Key_Space);

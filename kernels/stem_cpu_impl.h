@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Included by one .cc for each instruction set, with AVOCET_ISA set to its namespace. No include
+// guard on purpose: exactly one inclusion a translation unit.
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/simd_native.h"
+#include "kernels/stem_cpu.h"
+
+namespace avocet::kernels::AVOCET_ISA {
+namespace {
+
+constexpr int64_t kBorder = kStemKernel / 2;
+
+Native LoadHead(const float* p, int64_t count) {
+  if (count >= kLanes) return LoadNative(p);
+  Native v{};
+  std::memcpy(&v, p, count * sizeof(float));
+  return v;
+}
+
+void Expand(const StemRow& a, int64_t row) {
+  const int64_t offset = row * a.cols;
+  for (int out = 0; out < kStemPlanes; ++out) {
+    float* to = a.middle[out] + (row + kBorder) * (a.cols + 2 * kBorder) + kBorder;
+    for (int64_t c = 0; c < a.cols; c += kLanes) {
+      const int64_t count = std::min<int64_t>(kLanes, a.cols - c);
+      Native value = Native{} + a.expand_bias[out];
+      for (int in = 0; in < kStemPlanes; ++in) {
+        value += LoadHead(a.planes[in] + offset + c, count) * a.expand[out][in];
+      }
+      value = value < 0 ? Native{} : value;
+      std::memcpy(to + c, &value, count * sizeof(float));
+    }
+  }
+}
+
+void Depthwise(const StemRow& a, int64_t row, double* sums) {
+  const int64_t width = a.cols + 2 * kBorder;
+  for (int p = 0; p < kStemPlanes; ++p) sums[p] = 0;
+  for (int64_t c = 0; c < a.cols; c += kLanes) {
+    const int64_t count = std::min<int64_t>(kLanes, a.cols - c);
+    float values[kStemPlanes][kLanes];
+    for (int p = 0; p < kStemPlanes; ++p) {
+      Native sum = Native{} + a.bias[p];
+      for (int ky = 0; ky < kStemKernel; ++ky) {
+        const float* line = a.middle[p] + (row + ky) * width + c;
+        for (int kx = 0; kx < kStemKernel; ++kx) {
+          sum += LoadHead(line + kx, count) * a.weight[p][ky * kStemKernel + kx];
+        }
+      }
+      sum *= SigmoidOf(sum);
+      StoreNative(values[p], sum);
+      for (int64_t n = 0; n < count; ++n) sums[p] += values[p][n];
+    }
+    float* y = a.y + (row * a.cols + c) * kStemPixel;
+    for (int64_t n = 0; n < count; ++n) {
+      for (int p = 0; p < kStemPlanes; ++p) y[n * kStemPixel + p] = values[p][n];
+      y[n * kStemPixel + kStemPlanes] = 0;
+    }
+  }
+}
+
+}  // namespace
+
+extern const StemCpuKernels kStemKernels;
+const StemCpuKernels kStemKernels{AVOCET_ISA_NAME, &Expand, &Depthwise};
+
+}  // namespace avocet::kernels::AVOCET_ISA
