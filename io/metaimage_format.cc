@@ -260,6 +260,7 @@ Volume Reader::Read() {
   if (const std::string* object = Find({"ObjectType"}); object && *object != "Image") {
     Refuse("it holds a '" + object->substr(0, 40) + "', not an image");
   }
+  if (const std::string* comment = Find({"Comment"})) NoteIfComputed(*comment, volume_);
   const std::string* dims = Find({"NDims"});
   const auto dimension = dims ? ParseInteger(*dims) : std::nullopt;
   if (!dimension || *dimension < 1 || *dimension > 10) {

@@ -276,10 +276,7 @@ Volume ReadNifti(const fs::path& path) {
   if (stream->Finish(kTrailingMargin)) {
     volume.notes.push_back("the file is longer than its header says; the rest is ignored");
   }
-  // What 'avocet translate' writes; free text is not shown otherwise, it may name a patient.
-  if (std::strncmp(h.descrip, "synthetic", 9) == 0) {
-    volume.notes.push_back("the header says that this image is synthetic: computed, not acquired");
-  }
+  NoteIfComputed(std::string_view(h.descrip, strnlen(h.descrip, sizeof h.descrip)), volume);
   if (source->big_endian()) SwapValues(volume.data, static_cast<size_t>(width));
   NoteNonFinite(volume);
   volume.source = source;

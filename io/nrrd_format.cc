@@ -220,6 +220,7 @@ bool IsComponentKind(const std::string& kind) {
 
 Volume Reader::Read() {
   Volume volume;
+  if (const std::string* content = Find({"content"})) NoteIfComputed(*content, volume);
   volume.type = ReadType();
   const int64_t dimension = Integer({"dimension"}, 0);
   if (dimension < 1 || dimension > 16) {
@@ -448,7 +449,7 @@ class Nrrd final : public Format {
   Volume Read(const fs::path& path) const override {
     std::vector<std::string> notes;
     Volume volume = Reader(path, &notes).Read();
-    volume.notes = std::move(notes);
+    volume.notes.insert(volume.notes.begin(), notes.begin(), notes.end());
     NoteNonFinite(volume);
     return volume;
   }

@@ -68,7 +68,11 @@ ConvertResult WriteAs(io::Volume volume, const fs::path& output, bool keep_text)
   result.frames = volume.frames;
   result.notes = volume.notes;
   const auto nifti = std::dynamic_pointer_cast<const io::NiftiSource>(volume.source);
-  if (nifti && !keep_text) volume.source = nifti->GridOnly();
+  if (nifti && keep_text) {
+    volume.description.clear();  // the header's own text is kept whole
+  } else if (nifti) {
+    volume.source = nifti->GridOnly();
+  }
   io::WriteVolume(volume, output);
   return result;
 }

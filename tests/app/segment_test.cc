@@ -373,6 +373,23 @@ TEST(ImageChecks, TellLabelMapsFromImages) {
   }
 }
 
+// Slices that were not filled, or padding, make no label map of an image.
+TEST(ImageChecks, ConstantSlicesAreNoLabels) {
+  const io::Volume image = Image();  // int16 of some 500 values
+  std::vector<float> values = image.ToFloat();
+  EXPECT_FALSE(LooksLikeLabelMap(values, image.geometry.size));
+  for (size_t x = 0; x < values.size() * 3 / 4; ++x) values[x] = 7;
+  EXPECT_FALSE(LooksLikeLabelMap(values, image.geometry.size));
+  // Nested boxes of six labels.
+  int64_t x = 0;
+  for (int k = 0; k < 18; ++k)
+    for (int j = 0; j < 34; ++j)
+      for (int i = 0; i < 20; ++i, ++x)
+        values[x] =
+            static_cast<float>(std::max({std::abs(i - 9) / 2, std::abs(j - 16) / 3, 0}) % 6);
+  EXPECT_TRUE(LooksLikeLabelMap(values, image.geometry.size));
+}
+
 TEST(ImageChecks, WarnAboutNotANumberAndTheWrongModality) {
   io::Volume image = Image();
   std::vector<float> values = image.ToFloat();
