@@ -37,10 +37,11 @@ void Expand(const StemRow& a, int64_t row) {
 
 void Depthwise(const StemRow& a, int64_t row, double* sums) {
   const int64_t width = a.cols + 2 * kBorder;
-  for (int p = 0; p < kStemPlanes; ++p) sums[p] = 0;
+  Native totals[kStemPlanes] = {};
   for (int64_t c = 0; c < a.cols; c += kLanes) {
     const int64_t count = std::min<int64_t>(kLanes, a.cols - c);
     float values[kStemPlanes][kLanes];
+#pragma GCC unroll 3
     for (int p = 0; p < kStemPlanes; ++p) {
       Native sum = Native{} + a.bias[p];
       for (int ky = 0; ky < kStemKernel; ++ky) {
@@ -51,7 +52,7 @@ void Depthwise(const StemRow& a, int64_t row, double* sums) {
       }
       sum *= SigmoidOf(sum);
       StoreNative(values[p], sum);
-      for (int64_t n = 0; n < count; ++n) sums[p] += values[p][n];
+      totals[p] += HeadOf(sum, count);
     }
     float* y = a.y + (row * a.cols + c) * kStemPixel;
     for (int64_t n = 0; n < count; ++n) {
@@ -59,6 +60,7 @@ void Depthwise(const StemRow& a, int64_t row, double* sums) {
       y[n * kStemPixel + kStemPlanes] = 0;
     }
   }
+  for (int p = 0; p < kStemPlanes; ++p) sums[p] = SumOf(totals[p]);
 }
 
 }  // namespace
