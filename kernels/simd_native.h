@@ -29,6 +29,24 @@ AVOCET_ALWAYS_INLINE Native LoadNative(const float* p) {
 }
 AVOCET_ALWAYS_INLINE void StoreNative(float* p, Native v) { *reinterpret_cast<Native*>(p) = v; }
 
+// The first `count` lanes, 1 to kLanes - 1.
+AVOCET_ALWAYS_INLINE Native LoadHead(const float* p, int64_t count) {
+#if defined(__AVX512F__)
+  return (Native)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
+#else
+  Native v{};
+  for (int64_t i = 0; i < count; ++i) v[i] = p[i];
+  return v;
+#endif
+}
+AVOCET_ALWAYS_INLINE void StoreHead(float* p, Native v, int64_t count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), (__m512)v);
+#else
+  for (int64_t i = 0; i < count; ++i) p[i] = v[i];
+#endif
+}
+
 AVOCET_ALWAYS_INLINE float SumOf(Native v) {
 #if defined(__AVX512F__)
   v += __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);

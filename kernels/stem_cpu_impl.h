@@ -2,7 +2,6 @@
 // Included by one .cc for each instruction set, with AVOCET_ISA set to its namespace. No include
 // guard on purpose: exactly one inclusion a translation unit.
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/simd_native.h"
 #include "kernels/stem_cpu.h"
@@ -12,11 +11,8 @@ namespace {
 
 constexpr int64_t kBorder = kStemKernel / 2;
 
-Native LoadHead(const float* p, int64_t count) {
-  if (count >= kLanes) return LoadNative(p);
-  Native v{};
-  std::memcpy(&v, p, count * sizeof(float));
-  return v;
+Native LoadUpTo(const float* p, int64_t count) {
+  return count >= kLanes ? LoadNative(p) : LoadHead(p, count);
 }
 
 void Expand(const StemRow& a, int64_t row) {
@@ -27,10 +23,10 @@ void Expand(const StemRow& a, int64_t row) {
       const int64_t count = std::min<int64_t>(kLanes, a.cols - c);
       Native value = Native{} + a.expand_bias[out];
       for (int in = 0; in < kStemPlanes; ++in) {
-        value += LoadHead(a.planes[in] + offset + c, count) * a.expand[out][in];
+        value += LoadUpTo(a.planes[in] + offset + c, count) * a.expand[out][in];
       }
       value = value < 0 ? Native{} : value;
-      std::memcpy(to + c, &value, count * sizeof(float));
+      count == kLanes ? StoreNative(to + c, value) : StoreHead(to + c, value, count);
     }
   }
 }
@@ -47,7 +43,7 @@ void Depthwise(const StemRow& a, int64_t row, double* sums) {
       for (int ky = 0; ky < kStemKernel; ++ky) {
         const float* line = a.middle[p] + (row + ky) * width + c;
         for (int kx = 0; kx < kStemKernel; ++kx) {
-          sum += LoadHead(line + kx, count) * a.weight[p][ky * kStemKernel + kx];
+          sum += LoadUpTo(line + kx, count) * a.weight[p][ky * kStemKernel + kx];
         }
       }
       sum *= SigmoidOf(sum);

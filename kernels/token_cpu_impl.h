@@ -91,15 +91,10 @@ AVOCET_ALWAYS_INLINE void MixQuarter(const QShiftMix& a, const float* x, const f
   int64_t i = begin;
   for (; i + kLanes <= end; i += kLanes) step(i, &LoadNative, &StoreNative);
   if (i == end) return;
-  const size_t bytes = (end - i) * sizeof(float);
+  const int64_t rest = end - i;
   step(
-      i,
-      [&](const float* p) {
-        Native v{};
-        std::memcpy(&v, p, bytes);
-        return v;
-      },
-      [&](float* p, Native v) { std::memcpy(p, &v, bytes); });
+      i, [rest](const float* p) { return LoadHead(p, rest); },
+      [rest](float* p, Native v) { StoreHead(p, v, rest); });
 }
 
 template <int kMixes>
