@@ -9,6 +9,8 @@
 #include <immintrin.h>
 #endif
 
+#define AVOCET_ALWAYS_INLINE inline __attribute__((always_inline))
+
 namespace avocet::kernels::AVOCET_ISA {
 
 #if defined(__AVX512F__)
@@ -22,50 +24,89 @@ constexpr int kLanes = 4;
 typedef float Native __attribute__((vector_size(kLanes * 4), aligned(4)));
 typedef int32_t NativeInt __attribute__((vector_size(kLanes * 4), aligned(4)));
 
-inline __attribute__((always_inline)) Native LoadNative(const float* p) {
+AVOCET_ALWAYS_INLINE Native LoadNative(const float* p) {
   return *reinterpret_cast<const Native*>(p);
 }
-inline __attribute__((always_inline)) void StoreNative(float* p, Native v) {
-  *reinterpret_cast<Native*>(p) = v;
+AVOCET_ALWAYS_INLINE void StoreNative(float* p, Native v) { *reinterpret_cast<Native*>(p) = v; }
+
+// The first `count` lanes, 1 to kLanes - 1.
+AVOCET_ALWAYS_INLINE Native LoadHead(const float* p, int64_t count) {
+#if defined(__AVX512F__)
+  return (Native)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
+#else
+  Native v{};
+  for (int64_t i = 0; i < count; ++i) v[i] = p[i];
+  return v;
+#endif
+}
+AVOCET_ALWAYS_INLINE void StoreHead(float* p, Native v, int64_t count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), (__m512)v);
+#else
+  for (int64_t i = 0; i < count; ++i) p[i] = v[i];
+#endif
 }
 
-inline __attribute__((always_inline)) float SumOf(Native v) {
+AVOCET_ALWAYS_INLINE float SumOf(Native v) {
+#if defined(__AVX512F__)
+  v += __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+  v += __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3);
+  v += __builtin_shufflevector(v, v, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1);
+  return v[0] + v[1];
+#else
   float part[kLanes];
   StoreNative(part, v);
   for (int width = kLanes / 2; width > 0; width /= 2) {
     for (int i = 0; i < width; ++i) part[i] += part[i + width];
   }
   return part[0];
+#endif
 }
 
-// 1 / (1 + e^-x) within 2e-7 of the value, 0 below -87; NaN stays NaN. e^-|x| by n ln 2 + r and a
-// polynomial in r.
-inline __attribute__((always_inline)) Native SigmoidOf(Native x) {
+// x in the first `count` lanes, zero in the others.
+AVOCET_ALWAYS_INLINE Native HeadOf(Native x, int64_t count) {
+#if defined(__AVX512F__)
+  const __mmask16 mask = count >= kLanes ? 0xffff : static_cast<__mmask16>((1u << count) - 1);
+  return (Native)_mm512_maskz_mov_ps(mask, (__m512)x);
+#else
+  for (int i = 0; i < kLanes; ++i) {
+    if (i >= count) x[i] = 0;
+  }
+  return x;
+#endif
+}
+
+// 1 / (1 + e^-x) within 3e-7 of the value, x not below -87 (where it is 1.6e-38); NaN stays NaN.
+// e^-x by n ln 2 + r and a polynomial in r.
+AVOCET_ALWAYS_INLINE Native SigmoidOf(Native x) {
+  const Native lowest = Native{} - 87.0f, highest = Native{} + 87.0f;
+  Native a = x < lowest ? lowest : x;
+  a = a > highest ? highest : a;
+  const Native scaled = a * -1.44269504088896341f;
+#if defined(__AVX512F__)
+  const Native n =
+      (Native)_mm512_maskz_roundscale_ps(0xffff, (__m512)scaled, _MM_FROUND_TO_NEAREST_INT);
+#else
   constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  const Native lowest = Native{} - 87.0f;
-  Native a = x < 0 ? x : -x;
-  const Native clamped = a < lowest ? lowest : a;
-  const Native shifted = clamped * 1.44269504088896341f + kMagic;
+  const Native shifted = scaled + kMagic;
   const Native n = shifted - kMagic;
-  const Native r = (clamped - n * 0.693145751953125f) - n * 1.42860682030941723e-6f;
-  Native p = r * (1.0f / 5040) + (1.0f / 720);
-  p = p * r + (1.0f / 120);
+#endif
+  const Native r = (-a - n * 0.693145751953125f) - n * 1.42860682030941723e-6f;
+  Native p = r * (1.0f / 720) + (1.0f / 120);
   p = p * r + (1.0f / 24);
   p = p * r + (1.0f / 6);
   p = p * r + 0.5f;
-  p = p * (r * r) + r;
-  p = p + 1.0f;
-  const Native e = (Native)((NativeInt)p + (((NativeInt)shifted) << 23));
-  const Native below = a < lowest ? Native{} : e;
-  const Native divisor = 1 + e;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
 #if defined(__AVX512F__)
+  const Native divisor = 1 + (Native)_mm512_maskz_scalef_ps(0xffff, (__m512)p, (__m512)n);
   // A division costs 16 cycles; an estimate of 14 bits and one step of Newton's method 3.
-  Native inverse = (Native)_mm512_maskz_rcp14_ps(0xffff, (__m512)divisor);
-  inverse = inverse * (2 - divisor * inverse);
+  const Native inverse = (Native)_mm512_maskz_rcp14_ps(0xffff, (__m512)divisor);
+  return inverse * (2 - divisor * inverse);
 #else
-  const Native inverse = 1 / divisor;
+  const Native e = (Native)((NativeInt)p + (((NativeInt)shifted) << 23));
+  return 1 / (1 + e);
 #endif
-  return (x < 0 ? below : Native{} + 1.0f) * inverse;
 }
 
 }  // namespace avocet::kernels::AVOCET_ISA

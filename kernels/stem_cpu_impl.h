@@ -2,7 +2,6 @@
 // Included by one .cc for each instruction set, with AVOCET_ISA set to its namespace. No include
 // guard on purpose: exactly one inclusion a translation unit.
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/simd_native.h"
 #include "kernels/stem_cpu.h"
@@ -12,11 +11,8 @@ namespace {
 
 constexpr int64_t kBorder = kStemKernel / 2;
 
-Native LoadHead(const float* p, int64_t count) {
-  if (count >= kLanes) return LoadNative(p);
-  Native v{};
-  std::memcpy(&v, p, count * sizeof(float));
-  return v;
+Native LoadUpTo(const float* p, int64_t count) {
+  return count >= kLanes ? LoadNative(p) : LoadHead(p, count);
 }
 
 void Expand(const StemRow& a, int64_t row) {
@@ -27,31 +23,32 @@ void Expand(const StemRow& a, int64_t row) {
       const int64_t count = std::min<int64_t>(kLanes, a.cols - c);
       Native value = Native{} + a.expand_bias[out];
       for (int in = 0; in < kStemPlanes; ++in) {
-        value += LoadHead(a.planes[in] + offset + c, count) * a.expand[out][in];
+        value += LoadUpTo(a.planes[in] + offset + c, count) * a.expand[out][in];
       }
       value = value < 0 ? Native{} : value;
-      std::memcpy(to + c, &value, count * sizeof(float));
+      count == kLanes ? StoreNative(to + c, value) : StoreHead(to + c, value, count);
     }
   }
 }
 
 void Depthwise(const StemRow& a, int64_t row, double* sums) {
   const int64_t width = a.cols + 2 * kBorder;
-  for (int p = 0; p < kStemPlanes; ++p) sums[p] = 0;
+  Native totals[kStemPlanes] = {};
   for (int64_t c = 0; c < a.cols; c += kLanes) {
     const int64_t count = std::min<int64_t>(kLanes, a.cols - c);
     float values[kStemPlanes][kLanes];
+#pragma GCC unroll 3
     for (int p = 0; p < kStemPlanes; ++p) {
       Native sum = Native{} + a.bias[p];
       for (int ky = 0; ky < kStemKernel; ++ky) {
         const float* line = a.middle[p] + (row + ky) * width + c;
         for (int kx = 0; kx < kStemKernel; ++kx) {
-          sum += LoadHead(line + kx, count) * a.weight[p][ky * kStemKernel + kx];
+          sum += LoadUpTo(line + kx, count) * a.weight[p][ky * kStemKernel + kx];
         }
       }
       sum *= SigmoidOf(sum);
       StoreNative(values[p], sum);
-      for (int64_t n = 0; n < count; ++n) sums[p] += values[p][n];
+      totals[p] += HeadOf(sum, count);
     }
     float* y = a.y + (row * a.cols + c) * kStemPixel;
     for (int64_t n = 0; n < count; ++n) {
@@ -59,6 +56,7 @@ void Depthwise(const StemRow& a, int64_t row, double* sums) {
       y[n * kStemPixel + kStemPlanes] = 0;
     }
   }
+  for (int p = 0; p < kStemPlanes; ++p) sums[p] = SumOf(totals[p]);
 }
 
 }  // namespace

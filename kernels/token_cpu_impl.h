@@ -11,85 +11,115 @@
 namespace avocet::kernels::AVOCET_ISA {
 namespace {
 
-// x in the first `count` lanes, zero in the others.
-inline Native Head(Native x, int64_t count) {
-  if (count >= kLanes) return x;
-  for (int i = 0; i < kLanes; ++i) {
-    if (i >= count) x[i] = 0;
+constexpr int kSums = 4;  // hide the latency of an addition
+
+// f(offset, lanes in use) for the vectors of a row; unrolled so that sums may rotate.
+template <typename F>
+AVOCET_ALWAYS_INLINE void ForVectors(int64_t channels, const F& f) {
+  int64_t i = 0;
+  for (; i + kSums * kLanes <= channels; i += kSums * kLanes) {
+#pragma GCC unroll 4
+    for (int s = 0; s < kSums; ++s) f(i + s * kLanes, kLanes, s);
   }
-  return x;
+  for (int s = 0; i < PaddedChannels(channels); i += kLanes, s = (s + 1) % kSums) {
+    f(i, std::clamp<int64_t>(channels - i, 0, kLanes), s);
+  }
 }
 
-template <bool kGateBefore>
+template <bool kGateBefore, bool kGateAfter, bool kAdd>
 void NormOf(const NormRows& a) {
   const int64_t padded = PaddedChannels(a.channels);
   const float scale = 1.0f / static_cast<float>(a.channels);
   for (int64_t r = 0; r < a.rows; ++r) {
     const float* x = a.x + r * padded;
     float* y = a.y + r * padded;
-    Native sums[2] = {};
-    for (int64_t c = 0; c < padded; c += 2 * kLanes) {
-      for (int half = 0; half < 2 && c + half * kLanes < padded; ++half) {
-        const int64_t i = c + half * kLanes;
-        Native t = LoadNative(x + i);
-        if (kGateBefore) {
-          t *= SigmoidOf(LoadNative(a.gate_before + r * padded + i));
-          StoreNative(y + i, t);
-        }
-        sums[half] += t;
+    Native sums[kSums] = {};
+    ForVectors(a.channels, [&](int64_t i, int64_t, int s) {
+      Native t = LoadNative(x + i);
+      if constexpr (kGateBefore) {
+        t *= SigmoidOf(LoadNative(a.gate_before + r * padded + i));
+        StoreNative(y + i, t);
       }
-    }
+      sums[s] += t;
+    });
     const float* t = kGateBefore ? y : x;
-    const float mean = SumOf(sums[0] + sums[1]) * scale;
-    Native squares[2] = {};
-    for (int64_t c = 0; c < padded; c += 2 * kLanes) {
-      for (int half = 0; half < 2 && c + half * kLanes < padded; ++half) {
-        const int64_t i = c + half * kLanes;
-        const Native d = Head(LoadNative(t + i) - mean, a.channels - i);
-        squares[half] += d * d;
-      }
-    }
-    const float inverse = 1.0f / std::sqrt(SumOf(squares[0] + squares[1]) * scale + a.eps);
+    const float mean = SumOf((sums[0] + sums[1]) + (sums[2] + sums[3])) * scale;
+    Native squares[kSums] = {};
+    ForVectors(a.channels, [&](int64_t i, int64_t count, int s) {
+      const Native d = HeadOf(LoadNative(t + i) - mean, count);
+      squares[s] += d * d;
+    });
+    const float variance = SumOf((squares[0] + squares[1]) + (squares[2] + squares[3])) * scale;
+    const float inverse = 1.0f / std::sqrt(variance + a.eps);
     for (int64_t i = 0; i < padded; i += kLanes) {
       Native n =
           (LoadNative(t + i) - mean) * inverse * LoadNative(a.weight + i) + LoadNative(a.bias + i);
-      if (a.gate_after != nullptr) n *= SigmoidOf(LoadNative(a.gate_after + r * padded + i));
-      if (a.add != nullptr) n += LoadNative(a.add + r * padded + i);
+      if constexpr (kGateAfter) n *= SigmoidOf(LoadNative(a.gate_after + r * padded + i));
+      if constexpr (kAdd) n += LoadNative(a.add + r * padded + i);
       StoreNative(y + i, n);
     }
   }
 }
 
-void Norm(const NormRows& a) { a.gate_before == nullptr ? NormOf<false>(a) : NormOf<true>(a); }
+template <bool kGateBefore, bool kGateAfter>
+void NormWith(const NormRows& a) {
+  a.add == nullptr ? NormOf<kGateBefore, kGateAfter, false>(a)
+                   : NormOf<kGateBefore, kGateAfter, true>(a);
+}
+
+void Norm(const NormRows& a) {
+  if (a.gate_before == nullptr) {
+    a.gate_after == nullptr ? NormWith<false, false>(a) : NormWith<false, true>(a);
+  } else {
+    a.gate_after == nullptr ? NormWith<true, false>(a) : NormWith<true, true>(a);
+  }
+}
+
+// One quarter of one token.
+template <int kMixes, bool kInside>
+AVOCET_ALWAYS_INLINE void MixQuarter(const QShiftMix& a, const float* x, const float* s,
+                                     int64_t begin, int64_t end, int64_t token) {
+  const auto step = [&](int64_t i, auto load, auto store) {
+    const Native value = load(x + i);
+    const Native shifted = kInside ? load(s + i) : Native{};
+    const Native difference = kInside ? value - shifted : value;
+#pragma GCC unroll 3
+    for (int m = 0; m < kMixes; ++m) {
+      store(a.y[m] + token + i, shifted + difference * load(a.keep[m] + i));
+    }
+  };
+  int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) step(i, &LoadNative, &StoreNative);
+  if (i == end) return;
+  const int64_t rest = end - i;
+  step(
+      i, [rest](const float* p) { return LoadHead(p, rest); },
+      [rest](float* p, Native v) { StoreHead(p, v, rest); });
+}
 
 template <int kMixes>
 void MixOf(const QShiftMix& a) {
   const int64_t c = a.channels, padded = PaddedChannels(c);
   const int64_t ends[4] = {c / 4, c / 2, c * 3 / 4, c};
+  int64_t row = a.first / a.cols, col = a.first % a.cols;
   for (int64_t n = 0; n < a.count; ++n) {
-    const int64_t token = a.first + n, row = token / a.cols, col = token % a.cols;
-    const float* x = a.x + token * padded;
+    const float* x = a.x + (a.first + n) * padded;
     const float* sources[4] = {
         col > 0 ? x - padded : nullptr, col + 1 < a.cols ? x + padded : nullptr,
         row > 0 ? x - a.cols * padded : nullptr, row + 1 < a.rows ? x + a.cols * padded : nullptr};
     int64_t begin = 0;
-    for (int quarter = 0; quarter < 4; ++quarter) {
-      const float* __restrict s = sources[quarter];
-      const int64_t end = ends[quarter];
-      for (int m = 0; m < kMixes; ++m) {
-        float* __restrict y = a.y[m] + n * padded;
-        const float* __restrict keep = a.keep[m];
-        if (s == nullptr) {
-          for (int64_t i = begin; i < end; ++i) y[i] = x[i] * keep[i];
-        } else {
-          for (int64_t i = begin; i < end; ++i) y[i] = s[i] + (x[i] - s[i]) * keep[i];
-        }
+    for (int quarter = 0; quarter < 4; begin = ends[quarter++]) {
+      const float* s = sources[quarter];
+      if (s == nullptr) {
+        MixQuarter<kMixes, false>(a, x, s, begin, ends[quarter], n * padded);
+      } else {
+        MixQuarter<kMixes, true>(a, x, s, begin, ends[quarter], n * padded);
       }
-      begin = end;
     }
     for (int m = 0; m < kMixes; ++m) {
       std::fill(a.y[m] + n * padded + c, a.y[m] + (n + 1) * padded, 0.0f);
     }
+    if (++col == a.cols) col = 0, ++row;
   }
 }
 

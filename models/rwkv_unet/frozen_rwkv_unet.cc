@@ -26,7 +26,7 @@ using kernels::ThreadScratch;
 
 // Slots 0 to 4 of ThreadScratch belong to the kernels.
 constexpr int kFirstSlot = 5, kSecondSlot = 6, kThirdSlot = 7;
-constexpr int64_t kBandTokens = 196;  // of 576 channels: half a megabyte
+constexpr int64_t kBandTokens = 392;  // of 576 channels: half of a second-level cache
 
 at::Tensor Floats(at::IntArrayRef shape) { return at::empty(shape, at::kFloat); }
 
@@ -175,23 +175,25 @@ FrozenRwkvUnet::Grid FrozenRwkvUnet::Attention(const FrozenBlock& block, const G
     Linear(block.expand, count * cols, normed, h.At(first), LinearActivation::kRelu);
   });
 
-  Grid mapped[3] = {{rows, cols, channels}, {rows, cols, channels}, {rows, cols, channels}};
+  const auto map = [&](int n, int64_t first, int64_t count, float* mixed, float* y) {
+    QShiftMix args;
+    args.rows = rows, args.cols = cols, args.channels = channels, args.x = h.At(0);
+    args.first = first * cols, args.count = count * cols;
+    args.mixes = 1, args.keep[0] = mix.keep[n].data(), args.y[0] = mixed;
+    tokens.mix(args);
+    Linear(mix.maps[n], count * cols, mixed, y);
+  };
+  Grid key(rows, cols, channels), value(rows, cols, channels);
   ForBands(rows, cols, [&](int64_t first, int64_t count) {
     float* mixed = ThreadScratch(kFirstSlot, count * row_floats);
-    for (int n = 0; n < 3; ++n) {
-      QShiftMix args;
-      args.rows = rows, args.cols = cols, args.channels = channels, args.x = h.At(0);
-      args.first = first * cols, args.count = count * cols;
-      args.mixes = 1, args.keep[0] = mix.keep[n].data(), args.y[0] = mixed;
-      tokens.mix(args);
-      Linear(mix.maps[n], count * cols, mixed, mapped[n].At(first));
-    }
+    map(0, first, count, mixed, key.At(first));
+    map(1, first, count, mixed, value.At(first));
   });
 
   const auto flat = [&](const Grid& grid) { return grid.data.view({1, rows * cols, stride}); };
   const auto total = static_cast<double>(rows * cols);
-  const at::Tensor wkv = kernels::BiWkv(mix.decay / total, mix.first / total, flat(mapped[0]),
-                                        flat(mapped[1]), static_cast<int64_t>(mode));
+  const at::Tensor wkv = kernels::BiWkv(mix.decay / total, mix.first / total, flat(key),
+                                        flat(value), static_cast<int64_t>(mode));
 
   const int64_t border = block.local.Padding();
   Grid y(rows, cols + 2 * border, channels);
@@ -199,8 +201,9 @@ FrozenRwkvUnet::Grid FrozenRwkvUnet::Attention(const FrozenBlock& block, const G
   ForBands(rows, cols, [&](int64_t first, int64_t count) {
     float* gated = ThreadScratch(kFirstSlot, count * row_floats);
     float* out = ThreadScratch(kSecondSlot, count * row_floats);
+    map(2, first, count, gated, out);  // the gate, while it is needed
     NormRows norm = NormArgs(mix.key_norm, count * cols, values + first * row_floats, gated);
-    norm.gate_after = mapped[2].At(first);
+    norm.gate_after = out;
     tokens.norm(norm);
     Linear(mix.output, count * cols, gated, out);
     for (int64_t r = 0; r < count; ++r) {
