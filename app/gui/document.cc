@@ -201,7 +201,7 @@ void Document::StepSlice(Orientation orientation, int64_t steps) {
   SetSlice(orientation, plane.NearestSlice(cursor_) + (plane.grows_up ? steps : -steps));
 }
 
-PictureContent Document::Content() const {
+PictureContent Document::Content(int only_labels) const {
   PictureContent content;
   const auto add = [&](const ImageLayer* image) {
     if (image == nullptr || !image->visible) return;
@@ -219,7 +219,7 @@ PictureContent Document::Content() const {
   content.fusion_share = fusion_share;
   if (!overlays) return content;
   for (const auto& layer : labels_) {
-    if (!layer->visible) continue;
+    if (only_labels == 0 ? !layer->visible : layer->id != only_labels) continue;
     PictureLabels one;
     one.geometry = &layer->geometry();
     one.labels = layer->labels.get();

@@ -73,9 +73,10 @@ class Document {
   bool linear = true;
   Fusion fusion = Fusion::kBlend;
   double fusion_share = 0.5;
-  int fused_image = 0;             // id of the second image, 0: none
-  PictureContent Content() const;  // what a slice view draws
-  bool ShowsSynthetic() const;     // an image of it was made by a network
+  int fused_image = 0;  // id of the second image, 0: none
+  // What a slice view draws; `only_labels`: of the label maps only this one, 0: all that are shown.
+  PictureContent Content(int only_labels = 0) const;
+  bool ShowsSynthetic() const;  // an image of it was made by a network
 
   // --- measurements
   const std::vector<Measurement>& measurements() const { return measurements_; }

@@ -2,6 +2,7 @@
 #include "app/gui/evaluate_panel.h"
 
 #include <QFormLayout>
+#include <QHBoxLayout>
 #include <QHeaderView>
 #include <QStyle>
 #include <QVBoxLayout>
@@ -56,7 +57,17 @@ EvaluatePanel::EvaluatePanel(Session& session, QWidget* parent)
   run_ = new QPushButton("Evaluate");
   run_->setObjectName("evaluate");
   run_->setToolTip("Scores the prediction against the reference  Ctrl+Shift+R");
-  layout->addWidget(run_);
+  auto* buttons = new QHBoxLayout;
+  side_by_side_ = new QPushButton("Side by side");
+  side_by_side_->setObjectName("side_by_side");
+  side_by_side_->setToolTip(
+      "The two label maps next to each other, slice by slice; again: back  Y");
+  buttons->addWidget(run_, 1);
+  buttons->addWidget(side_by_side_);
+  layout->addLayout(buttons);
+  connect(side_by_side_, &QPushButton::clicked, this, [this] {
+    if (on_side_by_side) on_side_by_side();
+  });
   table_ = new QTableWidget;
   table_->setObjectName("scores");
   table_->setAccessibleName("Scores");
@@ -101,6 +112,17 @@ void EvaluatePanel::Run() {
   region.head = chosen < 0;
   region.labels = std::max(0, chosen);
   session_.EvaluateImages(prediction, reference, protocol, region);
+}
+
+std::pair<int, int> EvaluatePanel::TwoMaps() const {
+  if (!Images() && prediction_->count() > 1) {
+    const int left = prediction_->currentData().toInt();
+    const int right = reference_->currentData().toInt();
+    if (left != right) return {left, right};
+  }
+  const auto& labels = session_.document.labels();
+  if (labels.size() < 2) return {0, 0};
+  return {labels[0]->id, labels[1]->id};
 }
 
 void EvaluatePanel::OnRow(int row) {
@@ -200,6 +222,7 @@ void EvaluatePanel::RefreshLayers() {
   }
   region_->setCurrentIndex(std::max(0, region_->findData(region)));
   run_->setEnabled(prediction_->count() > 1);
+  side_by_side_->setEnabled(TwoMaps().first != 0);
   if (prediction_->count() > 1 || table_->isVisible()) {
     if (!table_->isVisible()) note_->clear();
     return;

@@ -18,8 +18,12 @@ class EvaluatePanel : public QWidget {
   explicit EvaluatePanel(Session& session, QWidget* parent = nullptr);
 
   void Run();  // the chosen two under the chosen protocol
+  // Two label maps to be seen side by side: the chosen ones, else the first two; 0, 0 when there
+  // are no two.
+  std::pair<int, int> TwoMaps() const;
 
-  std::function<void()> on_result;  // a new table is there
+  std::function<void()> on_result;        // a new table is there
+  std::function<void()> on_side_by_side;  // the button
 
  private:
   bool Images() const { return kind_->currentIndex() == 1; }
@@ -40,6 +44,7 @@ class EvaluatePanel : public QWidget {
   QComboBox* region_;
   QLabel* region_title_;
   QPushButton* run_;
+  QPushButton* side_by_side_;
   QTableWidget* table_;
   QLabel* note_;
   std::vector<int> labels_;   // by row; 0: all

@@ -176,6 +176,7 @@ void MainWindow::BuildPanels() {
     QTimer::singleShot(0, section,
                        [scroll, section] { scroll->ensureWidgetVisible(section, 0, 0); });
   };
+  evaluate_->on_side_by_side = [this] { ToggleSideBySide(); };
   evaluate_->on_result = [this, reveal] { reveal(evaluate_section_); };
   session_.document.AddObserver([this, reveal](unsigned changes) {
     if ((changes & kMeasurementsChanged) && !session_.document.measurements().empty()) {
@@ -291,13 +292,32 @@ void MainWindow::BuildTools() {
   auto* room = new QWidget;
   room->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Preferred);
   bar->addWidget(room);
-  auto* layout_box = new QComboBox;
-  layout_box->setObjectName("layout");
-  layout_box->addItems({"Four views", "Axial", "Coronal", "Sagittal", "3D"});
-  layout_box->setToolTip("Which views are shown: 1, 2, 3, 4 for one, 0 for all; or double click");
-  connect(layout_box, &QComboBox::activated, this,
-          [this](int index) { views_->Maximise(index - 1); });
-  bar->addWidget(layout_box);
+  layout_box_ = new QComboBox;
+  layout_box_->setObjectName("layout");
+  layout_box_->setAccessibleName("Layout");
+  layout_box_->addItems({"Four views", "Axial", "Coronal", "Sagittal", "3D", "Side by side"});
+  layout_box_->setToolTip(
+      "Which views are shown: 1, 2, 3, 4 for one, 0 for all; or double click. Y: two label maps "
+      "side by side");
+  connect(layout_box_, &QComboBox::activated, this, [this](int index) {
+    if ((index == 5) != views_->comparing()) ToggleSideBySide();
+    if (index < 5) views_->Maximise(index - 1);
+    views_->on_layout();
+  });
+  views_->on_layout = [this] {
+    layout_box_->setCurrentIndex(views_->comparing() ? 5 : views_->maximised() + 1);
+  };
+  bar->addWidget(layout_box_);
+}
+
+void MainWindow::ToggleSideBySide() {
+  if (views_->comparing()) return views_->Compare(0, 0);
+  const auto [left, right] = evaluate_->TwoMaps();
+  if (left == 0) {
+    statusBar()->showMessage("Two label maps are needed to see them side by side", 4000);
+    return;
+  }
+  views_->Compare(left, right);
 }
 
 void MainWindow::SetTool(Tool tool) {
@@ -401,6 +421,9 @@ void MainWindow::ShowKeys() {
   box.setTextFormat(Qt::RichText);
   box.setText(
       "<p>Wheel, up and down: slice; page up and down: ten slices; home, end.<br>"
+      "Shift+arrows: the crosshair, a voxel; with ctrl ten. Enter: what a click would do there "
+      "with "
+      "the tool in hand.<br>"
       "Left drag: crosshair or the tool. Right drag, ctrl+wheel: zoom. Middle or shift+left drag: "
       "pan. Alt+left drag: window.<br>Double click: one view or four. Tab: next label. F6: from "
       "the views to the panels and back.</p><table>" +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <QAction>
+#include <QComboBox>
 #include <QFrame>
 #include <QLabel>
 #include <QMainWindow>
@@ -62,6 +63,7 @@ class MainWindow : public QMainWindow {
   void RefreshTasks();
   void RefreshRecent();
   void ShowKeys();
+  void ToggleSideBySide();
   QImage GrabViews();
   void Attempt(const QString& what, const std::function<void()>& work);
 
@@ -95,6 +97,7 @@ class MainWindow : public QMainWindow {
   Section* evaluate_section_ = nullptr;
   Section* measure_section_ = nullptr;
   QLabel* report_ = nullptr;
+  QComboBox* layout_box_ = nullptr;
   QWidget* column_ = nullptr;
   QFrame* banner_ = nullptr;
   QLabel* banner_text_ = nullptr;

@@ -81,9 +81,14 @@ void MainWindow::BuildViewMenu() {
               [this, n] { views_->Maximise(views_->maximised() == n ? -1 : n); });
   }
   AddAction(view, "Four views", QKeySequence("0"), [this] { views_->Maximise(-1); });
+  AddAction(view, "Two label maps side by side", QKeySequence("Y"), [this] { ToggleSideBySide(); });
   view->addSeparator();
   AddAction(view, "Fit", QKeySequence("F"), [this] { views_->Fit(); });
   AddAction(view, "Reset", QKeySequence("R"), [this] { views_->Reset(); });
+  AddAction(view, "Zoom in", QKeySequence("Ctrl+="), [this] { views_->Zoom(1.25); });
+  AddAction(view, "Zoom out", QKeySequence("Ctrl+-"), [this] { views_->Zoom(0.8); });
+  AddAction(view, "Centre on the crosshair", QKeySequence("Shift+F"),
+            [this] { views_->CentreOnCursor(); });
   AddToggle(view, "Crosshair", QKeySequence("X"), session_.view.crosshair, [this](bool on) {
     session_.view.crosshair = on;
     session_.view.Notify();
