@@ -149,6 +149,16 @@ TEST_F(DicomJobs, TranslateAndDegradeSeries) {
   ASSERT_EQ(scores.set.cases.size(), 1U);
   EXPECT_LT(scores.set.cases[0].classes[0].values[0][4].value, 1e-3);
 
+  // A DICOM SEG is a mask too.
+  const io::SourceSeries source = io::ReadSourceSeries(folder_ / "study/one", "", progress_);
+  io::Volume mask = io::Volume::Zeros(source.geometry, io::VoxelType::kUInt8);
+  std::fill_n(mask.As<uint8_t>() + 9 * 20 * 34, 20 * 34, uint8_t{1});
+  io::WriteDicomSeg(mask, source, Out("mask.dcm"), {});
+  evaluate.mask = Out("mask.dcm");
+  scores = RunEvaluate(evaluate, progress_);
+  ASSERT_EQ(scores.classes.size(), 2U);
+  EXPECT_LT(scores.set.cases[0].classes[1].values[0][4].value, 1e-3);
+
   DegradeJobOptions degrade;
   degrade.inputs = {folder_ / "study"};
   degrade.series = "2";
