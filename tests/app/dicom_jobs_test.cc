@@ -172,6 +172,23 @@ TEST_F(DicomJobs, TranslateAndDegradeSeries) {
   seg.output = folder_ / "study/one/a.dcm";
   fs::copy_file(folder_ / "study/one/i3", seg.output);
   test::ExpectError([&] { Segment(seg); }, {"overwrite", "DICOM image"});
+  ExportOptions to_dicom;
+  to_dicom.mask = folder_ / "mask.nii.gz";
+  io::WriteVolume(mask, to_dicom.mask);
+  to_dicom.source_series = folder_ / "study/one";
+  to_dicom.output = seg.output;
+  const std::string original = io::ReadTextFile(seg.output);
+  test::ExpectError([&] { RunExport(to_dicom, progress_); }, {"overwrite", "DICOM image"});
+  EXPECT_EQ(io::ReadTextFile(seg.output), original);
+  for (const bool contours : {false, true}) {  // what an earlier run wrote is no original
+    to_dicom.rtstruct = contours;
+    to_dicom.output = Out(contours ? "contours.dcm" : "seg.dcm");
+    RunExport(to_dicom, progress_);
+    RunExport(to_dicom, progress_);
+  }
+  to_dicom.output = to_dicom.mask;
+  to_dicom.rtstruct = false;
+  test::ExpectError([&] { RunExport(to_dicom, progress_); }, {"overwrite the input"});
 
   for (const auto& entry : fs::recursive_directory_iterator(folder_)) {
     if (!entry.is_regular_file() || entry.path().string().find("study/") != std::string::npos) {
