@@ -81,6 +81,7 @@ ConvertResult WriteAs(io::Volume volume, const fs::path& output, bool keep_text)
 
 ConvertResult Convert(const ConvertOptions& options, Progress& progress) {
   if (const std::string wrong = options.Check(); !wrong.empty()) throw OptionError(wrong);
+  GuardOriginals(options.output, {options.input});
   UpdateOrThrow(progress, 0, "reading " + options.input.filename().string());
   PartOf reading(progress, 0, 0.8);
   io::ReadOptions read;

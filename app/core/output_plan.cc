@@ -46,12 +46,6 @@ fs::path Real(const fs::path& path) {
   return error ? path : real;
 }
 
-// A slice of a series must not become a result, whichever name it was found under.
-bool IsDicomImage(const fs::path& path) {
-  std::error_code error;
-  return fs::is_regular_file(path, error) && io::IsDicomFile(path) && io::IsDicom(path);
-}
-
 void GuardInputs(const OutputPlan& plan) {
   std::set<fs::path> inputs;
   for (const PlannedOutput& file : plan.files) {
@@ -59,15 +53,11 @@ void GuardInputs(const OutputPlan& plan) {
   }
   std::map<fs::path, fs::path> input_of;
   for (const PlannedOutput& file : plan.files) {
-    std::error_code error;
-    if (inputs.count(Real(file.output)) != 0 || fs::equivalent(file.input, file.output, error)) {
+    if (inputs.count(Real(file.output)) != 0) {
       throw OptionError("--output would overwrite the input '" + file.output.string() +
                         "'; choose another file or folder");
     }
-    if (IsDicomImage(file.output)) {
-      throw OptionError("--output would overwrite the DICOM image '" + file.output.string() +
-                        "'; choose another file or folder");
-    }
+    GuardOriginals(file.output, {file.input});
     const auto [other, fresh] = input_of.emplace(file.output, file.input);
     if (!fresh) {
       throw OptionError("'" + other->second.string() + "' and '" + file.input.string() +

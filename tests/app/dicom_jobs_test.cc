@@ -149,6 +149,16 @@ TEST_F(DicomJobs, TranslateAndDegradeSeries) {
   ASSERT_EQ(scores.set.cases.size(), 1U);
   EXPECT_LT(scores.set.cases[0].classes[0].values[0][4].value, 1e-3);
 
+  // A DICOM SEG is a mask too.
+  const io::SourceSeries source = io::ReadSourceSeries(folder_ / "study/one", "", progress_);
+  io::Volume mask = io::Volume::Zeros(source.geometry, io::VoxelType::kUInt8);
+  std::fill_n(mask.As<uint8_t>() + 9 * 20 * 34, 20 * 34, uint8_t{1});
+  io::WriteDicomSeg(mask, source, Out("mask.dcm"), {});
+  evaluate.mask = Out("mask.dcm");
+  scores = RunEvaluate(evaluate, progress_);
+  ASSERT_EQ(scores.classes.size(), 2U);
+  EXPECT_LT(scores.set.cases[0].classes[1].values[0][4].value, 1e-3);
+
   DegradeJobOptions degrade;
   degrade.inputs = {folder_ / "study"};
   degrade.series = "2";
@@ -162,6 +172,23 @@ TEST_F(DicomJobs, TranslateAndDegradeSeries) {
   seg.output = folder_ / "study/one/a.dcm";
   fs::copy_file(folder_ / "study/one/i3", seg.output);
   test::ExpectError([&] { Segment(seg); }, {"overwrite", "DICOM image"});
+  ExportOptions to_dicom;
+  to_dicom.mask = folder_ / "mask.nii.gz";
+  io::WriteVolume(mask, to_dicom.mask);
+  to_dicom.source_series = folder_ / "study/one";
+  to_dicom.output = seg.output;
+  const std::string original = io::ReadTextFile(seg.output);
+  test::ExpectError([&] { RunExport(to_dicom, progress_); }, {"overwrite", "DICOM image"});
+  EXPECT_EQ(io::ReadTextFile(seg.output), original);
+  for (const bool contours : {false, true}) {  // what an earlier run wrote is no original
+    to_dicom.rtstruct = contours;
+    to_dicom.output = Out(contours ? "contours.dcm" : "seg.dcm");
+    RunExport(to_dicom, progress_);
+    RunExport(to_dicom, progress_);
+  }
+  to_dicom.output = to_dicom.mask;
+  to_dicom.rtstruct = false;
+  test::ExpectError([&] { RunExport(to_dicom, progress_); }, {"overwrite the input"});
 
   for (const auto& entry : fs::recursive_directory_iterator(folder_)) {
     if (!entry.is_regular_file() || entry.path().string().find("study/") != std::string::npos) {
