@@ -25,7 +25,7 @@
 namespace avocet::gui {
 namespace {
 
-constexpr int kColumnWidth = 292;
+constexpr int kColumnWidth = 274;
 
 QString TimeLeft(double seconds) {
   if (seconds < 0) return {};
