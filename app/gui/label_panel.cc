@@ -103,7 +103,9 @@ void LabelPanel::Refresh() {
       };
       item(kVisible)->setFlags(Qt::ItemIsEnabled | Qt::ItemIsSelectable | Qt::ItemIsUserCheckable);
       item(kVisible)->setCheckState(entry.visible ? Qt::Checked : Qt::Unchecked);
-      item(kVisible)->setIcon(QIcon(Swatch(entry.colour)));
+      QIcon icon(Swatch(entry.colour));
+      icon.addPixmap(Swatch(entry.colour), QIcon::Selected);  // the same colour when chosen
+      item(kVisible)->setIcon(icon);
       item(kName)->setText(QString::fromStdString(entry.name));
       item(kName)->setToolTip("Value " + QString::number(value));
       item(kVolume)->setText(QString::number(entry.volume_ml, 'f', entry.volume_ml < 10 ? 3 : 1));

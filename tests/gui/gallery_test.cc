@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "io/file_util.h"
 #include "io/volume_io.h"
 #include "tests/gui/window_fixture.h"
 
@@ -67,6 +68,17 @@ TEST_F(Gallery, CtSeriesWithManyLabels) {
   EXPECT_TRUE(WaitFor([&] { return three.surface_count() + 2 >= labels; }, 60));
   ExpectSound();
   Picture("ct", 1500);
+  // 42 labels do not fit on one page: the picture is longer, the PDF has more pages.
+  window_->SaveReport(ShotPath("gallery_ct_report"));
+  const fs::path pdf = test::TemporaryFolder() / "report.pdf";
+  window_->SaveReport(pdf);
+  const std::string bytes = io::ReadTextFile(pdf);
+  size_t pages = 0;
+  for (size_t at = bytes.find("/Type /Page\n"); at != std::string::npos;
+       at = bytes.find("/Type /Page\n", at + 1)) {
+    ++pages;
+  }
+  EXPECT_GE(pages, 2u);
   QTest::keyClick(window_.get(), Qt::Key_4);
   Picture("ct_3d", 1500);
 }
