@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -86,6 +87,12 @@ class Document {
   void RestoreMeasurements(int layer, std::vector<Measurement> measurements);
   std::vector<Measurement> MeasurementsOf(int layer) const;
 
+  // --- labels; each an undo step.
+  void RenameLabel(int layer, int value, const std::string& name);
+  void RecolourLabel(int layer, int value, const std::array<uint8_t, 3>& rgb);
+  // A label of the lowest value that is free; returns it, 0 when there is no such layer or value.
+  int AddLabel(int layer);
+
   // --- painting and undo. A stroke is one undo step.
   void BeginStroke(int layer);
   // Sets voxels (indices into the layer's labels) to `value`.
@@ -118,6 +125,7 @@ class Document {
     std::vector<uint16_t> after;
   };
   void Push(Step step);
+  void ChangeEntry(int layer, int value, const LabelEntry& entry, const std::string& text);
   Closed TakeOut(int id);
   void PutBack(Closed& closed);
   void ForgetClosed();

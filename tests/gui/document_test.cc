@@ -170,6 +170,37 @@ TEST(Document, PaintingIsUndoneVoxelByVoxel) {
   EXPECT_EQ(*document.Labels(id)->labels, after);
 }
 
+TEST(Document, LabelsAreNamedColouredAndAddedWithUndo) {
+  Document document;
+  const int id = document.AddLabels(LabelsFromVolume(Phantom::Labels(Phantom::Make()), "marks"));
+  LabelTable& table = document.Labels(id)->table;
+  ASSERT_EQ(table.size(), 3u);
+  const LabelTable before = table;
+  document.RenameLabel(id, 2, "Spleen");
+  document.RecolourLabel(id, 2, {1, 2, 3});
+  EXPECT_EQ(document.AddLabel(id), 4);
+  EXPECT_TRUE(document.Labels(id)->unsaved);
+  EXPECT_EQ(table.at(2).name, "Spleen");
+  EXPECT_EQ(table.at(2).colour, (std::array<uint8_t, 3>{1, 2, 3}));
+  EXPECT_EQ(table.at(2).voxels, before.at(2).voxels);
+  // Painted with the new label, all taken back, all done again.
+  document.BeginStroke(id);
+  document.PaintVoxels({1, 2}, 4);
+  document.EndStroke();
+  EXPECT_EQ(table.at(4).voxels, 2);
+  while (document.CanUndo()) document.Undo();
+  EXPECT_EQ(table.size(), 3u);
+  EXPECT_EQ(table.at(2).name, before.at(2).name);
+  EXPECT_EQ(table.at(2).colour, before.at(2).colour);
+  while (document.CanRedo()) document.Redo();
+  EXPECT_EQ(table.at(2).name, "Spleen");
+  EXPECT_EQ(table.at(4).voxels, 2);
+  document.RenameLabel(id, 2, "Spleen");
+  document.RenameLabel(id, 77, "nothing");
+  document.Undo();
+  EXPECT_EQ(table.at(4).voxels, 0) << "a name that stays is no step";
+}
+
 TEST(Document, BrushCoversWhatLiesUnderItOnOneSlice) {
   for (const int order : {0, 13, 42}) {
     const io::Geometry g = Stored(Phantom::Make(), AllAxisOrders()[order]).geometry;
