@@ -231,11 +231,24 @@ PictureContent Document::Content(int only_labels) const {
   return content;
 }
 
-bool Document::ShowsSynthetic() const {
-  const auto is = [](const ImageLayer* image) {
-    return image != nullptr && image->visible && image->synthetic;
-  };
-  return is(ActiveImage()) || is(Image(fused_image));
+const ImageLayer* Document::FusedImage() const {
+  const ImageLayer* fused = fused_image == active_image_ ? nullptr : Image(fused_image);
+  return fused != nullptr && fused->visible ? fused : nullptr;
+}
+
+std::string Document::SyntheticNote() const {
+  const ImageLayer* base = ActiveImage();
+  const ImageLayer* fused = FusedImage();
+  if (base != nullptr && !base->visible) base = nullptr;
+  const bool first = base != nullptr && base->synthetic;
+  const bool second = fused != nullptr && fused->synthetic;
+  if (!first && !second) return "";
+  const bool all = (first || base == nullptr) && (second || fused == nullptr);
+  if (all) return "synthetic, not acquired";
+  if (fusion == Fusion::kCurtain) {
+    return second ? "right of the curtain synthetic" : "left of the curtain synthetic";
+  }
+  return "in part synthetic, not acquired";
 }
 
 int Document::AddMeasurement(Measurement measurement) {

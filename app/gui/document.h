@@ -77,7 +77,10 @@ class Document {
   int fused_image = 0;  // id of the second image, 0: none
   // What a slice view draws; `only_labels`: of the label maps only this one, 0: all that are shown.
   PictureContent Content(int only_labels = 0) const;
-  bool ShowsSynthetic() const;  // an image of it was made by a network
+  // Which of what is shown was made by a network: "synthetic, not acquired", "right of the curtain
+  // synthetic", ...; "" when nothing was.
+  std::string SyntheticNote() const;
+  const ImageLayer* FusedImage() const;  // shown with the active one; null when there is none
 
   // --- measurements
   const std::vector<Measurement>& measurements() const { return measurements_; }

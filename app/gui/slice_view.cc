@@ -200,6 +200,11 @@ void SliceView::paintEvent(QPaintEvent*) {
   DrawPictureInto(painter);
   painter.setRenderHint(QPainter::Antialiasing);
   if (state_.crosshair) DrawCrosshair(painter);
+  if (document_.fusion == Fusion::kCurtain && document_.FusedImage() != nullptr) {
+    painter.setPen(QPen(QColor(255, 255, 255, 150), 1, Qt::DotLine));
+    const double x = width() * document_.fusion_share;
+    painter.drawLine(QPointF(x, 0), QPointF(x, height()));
+  }
   if (document_.overlays) DrawMeasurements(painter);
   DrawTexts(painter);
   DrawScaleBar(painter);
@@ -346,8 +351,9 @@ void SliceView::DrawTexts(QPainter& painter) {
                   AxisPosition(middle, PatientAxis(orientation_)).c_str());
   }
   DrawText(painter, QPointF(8, 34), line, plain);
-  if (document_.ShowsSynthetic()) {
-    DrawText(painter, QPointF(8, 50), "synthetic, not acquired", QColor(216, 183, 101));
+  const std::string synthetic = document_.SyntheticNote();
+  if (!synthetic.empty()) {
+    DrawText(painter, QPointF(8, 50), QString::fromStdString(synthetic), QColor(216, 183, 101));
   }
   if (!state_.corner_text) return;
   if (const ImageLayer* image = document_.ActiveImage()) {

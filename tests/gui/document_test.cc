@@ -170,6 +170,28 @@ TEST(Document, PaintingIsUndoneVoxelByVoxel) {
   EXPECT_EQ(*document.Labels(id)->labels, after);
 }
 
+TEST(Document, SaysWhichImageIsSynthetic) {
+  Document document;
+  const int real = document.AddImage(ImageOf(Phantom::Make()));
+  auto made = ImageOf(Phantom::Make());
+  made->synthetic = true;
+  const int synthetic = document.AddImage(std::move(made));
+  EXPECT_EQ(document.SyntheticNote(), "");
+  document.fused_image = synthetic;
+  EXPECT_EQ(document.SyntheticNote(), "in part synthetic, not acquired");
+  document.fusion = Fusion::kCurtain;
+  EXPECT_EQ(document.SyntheticNote(), "right of the curtain synthetic");
+  document.Image(real)->visible = false;
+  EXPECT_EQ(document.SyntheticNote(), "synthetic, not acquired");
+  document.Image(real)->visible = true;
+  document.SetActiveImage(synthetic);
+  EXPECT_EQ(document.SyntheticNote(), "synthetic, not acquired");
+  document.fused_image = real;
+  EXPECT_EQ(document.SyntheticNote(), "left of the curtain synthetic");
+  document.Image(synthetic)->visible = false;
+  EXPECT_EQ(document.SyntheticNote(), "");
+}
+
 TEST(Document, LabelsAreNamedColouredAndAddedWithUndo) {
   Document document;
   const int id = document.AddLabels(LabelsFromVolume(Phantom::Labels(Phantom::Make()), "marks"));
