@@ -8,8 +8,7 @@ namespace avocet::core {
 
 const char* const kTranslateNotice =
     "the output is synthetic: a network's estimate, which can lose or invent structures; research "
-    "use "
-    "only, not for diagnosis";
+    "use only, not for diagnosis";
 
 std::string TranslateDescription() {
   return std::string("synthetic, not acquired: avocet translate ") + Version();
@@ -23,7 +22,16 @@ std::string TranslateOptions::Check() const {
   if (plane != "auto" && plane != "axial" && plane != "coronal" && plane != "sagittal") {
     return "--plane is '" + plane + "'; it must be auto, axial, coronal or sagittal";
   }
+  if (const std::string wrong = Names().Check(); !wrong.empty()) return wrong;
   return device.Check();
+}
+
+OutputNames TranslateOptions::Names() const {
+  OutputNames names;
+  names.output = output;
+  names.suffix = plain_name ? "" : "_synthetic";
+  names.format = format;
+  return names;
 }
 
 }  // namespace avocet::core

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "app/core/evaluate_translation.h"
+#include "app/core/translation_protocols.h"
 
 namespace avocet::gui {
 namespace {

@@ -6,6 +6,7 @@
 #include <QApplication>
 #include <QSettings>
 #include <QTimer>
+#include <clocale>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
