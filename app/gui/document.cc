@@ -231,11 +231,24 @@ PictureContent Document::Content(int only_labels) const {
   return content;
 }
 
-bool Document::ShowsSynthetic() const {
-  const auto is = [](const ImageLayer* image) {
-    return image != nullptr && image->visible && image->synthetic;
-  };
-  return is(ActiveImage()) || is(Image(fused_image));
+const ImageLayer* Document::FusedImage() const {
+  const ImageLayer* fused = fused_image == active_image_ ? nullptr : Image(fused_image);
+  return fused != nullptr && fused->visible ? fused : nullptr;
+}
+
+std::string Document::SyntheticNote() const {
+  const ImageLayer* base = ActiveImage();
+  const ImageLayer* fused = FusedImage();
+  if (base != nullptr && !base->visible) base = nullptr;
+  const bool first = base != nullptr && base->synthetic;
+  const bool second = fused != nullptr && fused->synthetic;
+  if (!first && !second) return "";
+  const bool all = (first || base == nullptr) && (second || fused == nullptr);
+  if (all) return "synthetic, not acquired";
+  if (fusion == Fusion::kCurtain) {
+    return second ? "right of the curtain synthetic" : "left of the curtain synthetic";
+  }
+  return "in part synthetic, not acquired";
 }
 
 int Document::AddMeasurement(Measurement measurement) {
@@ -292,6 +305,67 @@ std::vector<Measurement> Document::MeasurementsOf(int layer) const {
   std::copy_if(measurements_.begin(), measurements_.end(), std::back_inserter(all),
                [layer](const Measurement& m) { return m.layer == layer; });
   return all;
+}
+
+// Only name and colour of `entry` count.
+void Document::ChangeEntry(int id, int value, const LabelEntry& entry, const std::string& text) {
+  const LabelLayer* layer = Labels(id);
+  if (layer == nullptr || layer->table.count(value) == 0) return;
+  const LabelEntry before = layer->table.at(value);
+  if (before.name == entry.name && before.colour == entry.colour) return;
+  const auto set = [this, id, value](const LabelEntry& to) {
+    LabelLayer* changed = Labels(id);
+    if (changed == nullptr) return;
+    LabelEntry& now = changed->table[value];
+    now.name = to.name;
+    now.colour = to.colour;
+    changed->unsaved = true;
+    Notify(kDisplayChanged | kLayersChanged);
+  };
+  Push({text, [set, before] { set(before); }, [set, entry] { set(entry); }, false});
+  set(entry);
+}
+
+void Document::RenameLabel(int layer, int value, const std::string& name) {
+  const LabelLayer* labels = Labels(layer);
+  if (labels == nullptr || labels->table.count(value) == 0) return;
+  LabelEntry entry = labels->table.at(value);
+  entry.name = name;
+  ChangeEntry(layer, value, entry, "name of a label");
+}
+
+void Document::RecolourLabel(int layer, int value, const std::array<uint8_t, 3>& rgb) {
+  const LabelLayer* labels = Labels(layer);
+  if (labels == nullptr || labels->table.count(value) == 0) return;
+  LabelEntry entry = labels->table.at(value);
+  entry.colour = rgb;
+  ChangeEntry(layer, value, entry, "colour of a label");
+}
+
+int Document::AddLabel(int id) {
+  const LabelLayer* layer = Labels(id);
+  if (layer == nullptr) return 0;
+  int value = 1;
+  while (layer->table.count(value) != 0) ++value;
+  if (value > 65535) return 0;
+  const auto put = [this, id, value] {
+    LabelLayer* changed = Labels(id);
+    if (changed == nullptr) return;
+    LabelEntry& entry = changed->table[value];
+    entry.name = "Label " + std::to_string(value);
+    entry.colour = DefaultLabelColour(value);
+    changed->unsaved = true;
+    Notify(kDisplayChanged | kLayersChanged);
+  };
+  const auto take = [this, id, value] {
+    LabelLayer* changed = Labels(id);
+    if (changed == nullptr) return;
+    changed->table.erase(value);
+    Notify(kDisplayChanged | kLayersChanged);
+  };
+  Push({"new label", take, put, false});
+  put();
+  return value;
 }
 
 void Document::BeginStroke(int layer) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -76,7 +77,10 @@ class Document {
   int fused_image = 0;  // id of the second image, 0: none
   // What a slice view draws; `only_labels`: of the label maps only this one, 0: all that are shown.
   PictureContent Content(int only_labels = 0) const;
-  bool ShowsSynthetic() const;  // an image of it was made by a network
+  // Which of what is shown was made by a network: "synthetic, not acquired", "right of the curtain
+  // synthetic", ...; "" when nothing was.
+  std::string SyntheticNote() const;
+  const ImageLayer* FusedImage() const;  // shown with the active one; null when there is none
 
   // --- measurements
   const std::vector<Measurement>& measurements() const { return measurements_; }
@@ -85,6 +89,12 @@ class Document {
   // Measurements of an earlier session, of the image `layer`; no undo step.
   void RestoreMeasurements(int layer, std::vector<Measurement> measurements);
   std::vector<Measurement> MeasurementsOf(int layer) const;
+
+  // --- labels; each an undo step.
+  void RenameLabel(int layer, int value, const std::string& name);
+  void RecolourLabel(int layer, int value, const std::array<uint8_t, 3>& rgb);
+  // A label of the lowest value that is free; returns it, 0 when there is no such layer or value.
+  int AddLabel(int layer);
 
   // --- painting and undo. A stroke is one undo step.
   void BeginStroke(int layer);
@@ -118,6 +128,7 @@ class Document {
     std::vector<uint16_t> after;
   };
   void Push(Step step);
+  void ChangeEntry(int layer, int value, const LabelEntry& entry, const std::string& text);
   Closed TakeOut(int id);
   void PutBack(Closed& closed);
   void ForgetClosed();

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstdio>
+#include <initializer_list>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -138,6 +139,25 @@ std::string ManifestFor(const fs::path& path, const std::string& content, bool e
 }
 
 }  // namespace
+
+namespace {
+
+// The readers' sentences: "..., so left and right may be swapped", "1 mm is assumed", "pixels of
+// 1 mm are assumed".
+bool HasNote(const io::Volume& volume, std::initializer_list<std::string_view> parts) {
+  return std::any_of(volume.notes.begin(), volume.notes.end(), [&](const std::string& note) {
+    return std::all_of(parts.begin(), parts.end(),
+                       [&](std::string_view part) { return note.find(part) != std::string::npos; });
+  });
+}
+
+}  // namespace
+
+bool ImageLayer::AssumesOrientation() const {
+  return HasNote(*volume, {"left and right may be swapped"});
+}
+
+bool ImageLayer::AssumesSize() const { return HasNote(*volume, {"1 mm", "assumed"}); }
 
 double ImageLayer::ValueAt(const std::array<double, 3>& x_in_lps, int component) const {
   PlaneGrid grid;

@@ -35,6 +35,10 @@ struct ImageLayer {
   bool unsaved = false;    // a result that is in no file yet
   Companions companions;
 
+  // What the file does not say and the reader assumed, as its notes tell: the letters and lengths
+  // shown are then not the patient's.
+  bool AssumesOrientation() const;
+  bool AssumesSize() const;  // lengths are in pixels
   // Real value of the voxel that holds the point; NaN outside.
   double ValueAt(const std::array<double, 3>& x_in_lps, int component = 0) const;
   std::string Unit() const;  // "HU", or "" when unknown

@@ -25,7 +25,7 @@
 namespace avocet::gui {
 namespace {
 
-constexpr int kColumnWidth = 292;
+constexpr int kColumnWidth = 274;
 
 QString TimeLeft(double seconds) {
   if (seconds < 0) return {};
@@ -423,7 +423,7 @@ void MainWindow::ShowKeys() {
       "<p>Wheel, up and down: slice; page up and down: ten slices; home, end.<br>"
       "Shift+arrows: the crosshair, a voxel; with ctrl ten. Enter: what a click would do there "
       "with "
-      "the tool in hand.<br>"
+      "the tool in hand. In 3D arrows turn, page up and down zoom, home: from the front.<br>"
       "Left drag: crosshair or the tool. Right drag, ctrl+wheel: zoom. Middle or shift+left drag: "
       "pan. Alt+left drag: window.<br>Double click: one view or four. Tab: next label. F6: from "
       "the views to the panels and back.</p><table>" +

@@ -33,6 +33,7 @@ nlohmann::ordered_json JsonOf(const Measurement& m) {
           {"value", m.value},
           {"unit", m.unit},
           {"area_mm2", m.area_mm2},
+          {"in_pixels", m.in_pixels},
           {"sd", m.deviation},
           {"min", m.minimum},
           {"max", m.maximum},
@@ -58,6 +59,7 @@ Measurement MeasurementOf(const nlohmann::json& json) {
   m.value = json.at("value").get<double>();
   m.unit = json.at("unit").get<std::string>();
   m.area_mm2 = json.at("area_mm2").get<double>();
+  m.in_pixels = json.value("in_pixels", false);
   m.deviation = json.at("sd").get<double>();
   m.minimum = json.at("min").get<double>();
   m.maximum = json.at("max").get<double>();

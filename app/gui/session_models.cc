@@ -110,7 +110,13 @@ Session::Fit FitAtOnce(const CatalogueModel& model, const ImageLayer& image) {
           (image.volume->modality == modality ? "is " : "looks like ") + modality;
   }
   (model.Translates() ? fit.objection : fit.warning) = odd;
-  if (odd.empty() && image.synthetic) fit.warning = "the image is itself synthetic";
+  if (odd.empty() && image.AssumesSize()) {
+    fit.warning = "the image does not say how large its voxels are";
+  } else if (odd.empty() && image.AssumesOrientation()) {
+    fit.warning = "the image does not say how the patient lies";
+  } else if (odd.empty() && image.synthetic) {
+    fit.warning = "the image is itself synthetic";
+  }
   return fit;
 }
 

@@ -2,6 +2,7 @@
 // The part of Session that runs models, through the engine.
 #include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "app/core/engine.h"
 #include "app/core/segment.h"
@@ -38,6 +39,22 @@ std::string SyntheticName(const std::string& image) {
   const io::Format* format = io::FormatByName(image);
   const bool same = format != nullptr && format->CanWrite();
   return io::StemOf(image) + "_synthetic" + (same ? io::VolumeExtension(image) : ".nii.gz");
+}
+
+// A job that read a copy names the copy; its manifest shall name what the copy is of.
+void NameInput(const fs::path& input, const fs::path& source, const std::string& image,
+               Companions& companions) {
+  if (input == source) return;
+  for (auto& [ending, content] : companions) {
+    auto json = nlohmann::ordered_json::parse(content, nullptr, false);
+    if (ending != ".manifest.json" || !json.is_object()) continue;
+    // Folders are often called by a patient's name.
+    std::error_code ignored;
+    json["input"]["file"] = fs::is_directory(source, ignored) ? "DICOM series" : image;
+    json["input"]["note"] =
+        "read from another format; the hash is that of its voxels and grid as a NIfTI file";
+    content = json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  }
 }
 
 }  // namespace
@@ -78,6 +95,7 @@ int Session::Segment(int id, const CatalogueModel& model, const RunOptions& run)
           entry.colour = label.colour;
         }
         layer->companions = ReadCompanions(options.output);
+        NameInput(options.inputs.front(), source, image_name, layer->companions);
         for (const auto& [name, ml] : segmented.cases.at(0).volumes_ml) {
           char line[160];
           std::snprintf(line, sizeof line, "%s: %.3f ml", name.c_str(), ml);
@@ -136,6 +154,7 @@ int Session::Translate(int id, const CatalogueModel& model, const RunOptions& ru
         layer->window = window;  // the units are the same: what is dark there is dark here
         layer->colour_map = colour_map;
         layer->companions = ReadCompanions(options.output);
+        NameInput(options.inputs.front(), source, name, layer->companions);
         const core::TranslateCase& item = translated.cases.at(0);
         char line[160];
         std::snprintf(line, sizeof line, "%s slices, mean change %.2f %% of the intensity range",

@@ -183,9 +183,11 @@ std::string SliceView::Describe(const Vec3& x) const {
                 static_cast<long long>(std::floor(index[0] + 0.5)),
                 static_cast<long long>(std::floor(index[1] + 0.5)),
                 static_cast<long long>(std::floor(index[2] + 0.5)));
-  line +=
-      "   " + AxisPosition(x, 0) + ", " + AxisPosition(x, 1) + ", " + AxisPosition(x, 2) + place;
-  return line;
+  if (const ImageLayer* image = document_.ActiveImage();
+      image == nullptr || !(image->AssumesOrientation() || image->AssumesSize())) {
+    line += "   " + AxisPosition(x, 0) + ", " + AxisPosition(x, 1) + ", " + AxisPosition(x, 2);
+  }
+  return line + place;
 }
 
 void SliceView::paintEvent(QPaintEvent*) {
@@ -198,6 +200,11 @@ void SliceView::paintEvent(QPaintEvent*) {
   DrawPictureInto(painter);
   painter.setRenderHint(QPainter::Antialiasing);
   if (state_.crosshair) DrawCrosshair(painter);
+  if (document_.fusion == Fusion::kCurtain && document_.FusedImage() != nullptr) {
+    painter.setPen(QPen(QColor(255, 255, 255, 150), 1, Qt::DotLine));
+    const double x = width() * document_.fusion_share;
+    painter.drawLine(QPointF(x, 0), QPointF(x, height()));
+  }
   if (document_.overlays) DrawMeasurements(painter);
   DrawTexts(painter);
   DrawScaleBar(painter);
@@ -305,9 +312,13 @@ void SliceView::DrawTexts(QPainter& painter) {
   font.setPixelSize(15);
   painter.setFont(font);
   const QFontMetricsF metrics(font);
-  const QColor letter_colour(255, 255, 255);
+  const ImageLayer* active = document_.ActiveImage();
+  const bool assumed = active != nullptr && active->AssumesOrientation();
+  const QColor letter_colour = assumed ? QColor(216, 183, 101) : QColor(255, 255, 255);
   const auto letters = plane_->Letters();
-  const auto text = [&](int side) { return QString::fromStdString(letters[side]); };
+  const auto text = [&](int side) {
+    return QString::fromStdString(letters[side]) + (assumed ? "?" : "");
+  };
   DrawText(painter, QPointF(6, height() / 2.0 + 5), text(0), letter_colour);
   DrawText(painter, QPointF(right_edge - metrics.horizontalAdvance(text(1)), height() / 2.0 + 5),
            text(1), letter_colour);
@@ -330,16 +341,19 @@ void SliceView::DrawTexts(QPainter& painter) {
   painter.setFont(font);
   const QColor plain(215, 220, 226);
   if (plane_->axis >= 0) {
-    std::snprintf(line, sizeof line, "%s   slice %lld of %lld",
-                  AxisPosition(middle, PatientAxis(orientation_)).c_str(),
+    const std::string position = assumed || (active != nullptr && active->AssumesSize())
+                                     ? ""
+                                     : AxisPosition(middle, PatientAxis(orientation_)) + "   ";
+    std::snprintf(line, sizeof line, "%sslice %lld of %lld", position.c_str(),
                   static_cast<long long>(slice + 1), static_cast<long long>(plane_->count));
   } else {
     std::snprintf(line, sizeof line, "%s   patient plane",
                   AxisPosition(middle, PatientAxis(orientation_)).c_str());
   }
   DrawText(painter, QPointF(8, 34), line, plain);
-  if (document_.ShowsSynthetic()) {
-    DrawText(painter, QPointF(8, 50), "synthetic, not acquired", QColor(216, 183, 101));
+  const std::string synthetic = document_.SyntheticNote();
+  if (!synthetic.empty()) {
+    DrawText(painter, QPointF(8, 50), QString::fromStdString(synthetic), QColor(216, 183, 101));
   }
   if (!state_.corner_text) return;
   if (const ImageLayer* image = document_.ActiveImage()) {
@@ -350,10 +364,9 @@ void SliceView::DrawTexts(QPainter& painter) {
   }
   const std::string under = Describe(document_.cursor());
   // The first part only: value and label; the rest stands in the status line.
-  const auto cut =
-      under.find("   R ") != std::string::npos ? under.find("   R ") : under.find("   L ");
-  DrawText(painter, QPointF(8, height() - 7),
-           QString::fromStdString(under.substr(0, cut == std::string::npos ? 40 : cut)), plain);
+  const size_t cut =
+      std::min({under.find("   R "), under.find("   L "), under.find("   ["), size_t{40}});
+  DrawText(painter, QPointF(8, height() - 7), QString::fromStdString(under.substr(0, cut)), plain);
 }
 
 void SliceView::DrawScaleBar(QPainter& painter) {
@@ -379,8 +392,10 @@ void SliceView::DrawScaleBar(QPainter& painter) {
   QFont font = painter.font();
   font.setPixelSize(12);
   painter.setFont(font);
-  const QString text =
-      length >= 10 ? QString("%1 cm").arg(length / 10) : QString("%1 mm").arg(length);
+  const ImageLayer* image = document_.ActiveImage();
+  const QString text = image != nullptr && image->AssumesSize() ? QString("%1 px").arg(length)
+                       : length >= 10                           ? QString("%1 cm").arg(length / 10)
+                                                                : QString("%1 mm").arg(length);
   DrawText(painter,
            QPointF(right - pixels / 2 - QFontMetricsF(font).horizontalAdvance(text) / 2, y - 7),
            text, QColor(215, 220, 226));

@@ -206,6 +206,37 @@ TEST_F(WindowKeeps, NumbersHaveAPointInGermanToo) {
   std::setlocale(LC_ALL, "C");
 }
 
+// A photo says nothing of millimetres or of left and right: neither does the window.
+TEST_F(WindowKeeps, APictureIsMeasuredInPixels) {
+  const fs::path path = TemporaryFolder() / "photo.png";
+  QImage photo(120, 90, QImage::Format_Grayscale8);
+  for (int y = 0; y < 90; ++y) {
+    for (int x = 0; x < 120; ++x) photo.setPixel(x, y, qRgb(x * 2, x * 2, x * 2));
+  }
+  ASSERT_TRUE(photo.save(QString::fromStdString(path.string())));
+  Open({path});
+  ASSERT_EQ(Doc().images().size(), 1u) << window_->BannerText().toStdString();
+  EXPECT_TRUE(Doc().ActiveImage()->AssumesSize());
+  EXPECT_TRUE(Doc().ActiveImage()->AssumesOrientation());
+  EXPECT_EQ(View(Orientation::kAxial).Describe(Doc().cursor()).find("mm"), std::string::npos);
+  MeasureARuler();
+  ASSERT_EQ(Doc().measurements().size(), 1u);
+  const Measurement& ruler = Doc().measurements()[0];
+  EXPECT_EQ(ruler.unit, "px");
+  EXPECT_EQ(ruler.Summary().find("mm"), std::string::npos) << ruler.Summary();
+  const std::string csv = MeasurementsCsv(Doc().measurements());
+  EXPECT_NE(csv.find("ruler,\"photo.png\",Axial,,"), std::string::npos) << "no length in mm";
+  QTest::qWait(50);
+  Shot("photo");
+  // A file that says both.
+  session_->Close(Doc().images().front()->id);
+  const fs::path head = TemporaryFolder() / "head.nii";
+  io::WriteVolume(test::Head(), head);
+  Open({head});
+  EXPECT_FALSE(Doc().ActiveImage()->AssumesSize());
+  EXPECT_FALSE(Doc().ActiveImage()->AssumesOrientation());
+}
+
 class WindowExports : public WindowKeeps {
  protected:
   fs::path Series() {

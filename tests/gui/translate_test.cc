@@ -130,6 +130,26 @@ TEST_F(WindowTranslates, SavesWhatTheCommandWrites) {
   EXPECT_TRUE(Doc().images().back()->synthetic);
 }
 
+// An image without a file of its own (a DICOM series, a result) goes to the job as a copy: the
+// manifest names the image and not the copy.
+TEST_F(WindowTranslates, TheManifestNamesTheImage) {
+  auto layer = ImageFromVolume(test::Head(), "series of Tuesday");
+  Doc().AddImage(std::move(layer));
+  ASSERT_TRUE(WaitFor([this] { return !session_->catalogue().empty(); }));
+  ASSERT_TRUE(Idle());
+  Choose("translates");
+  QTest::mouseClick(&Run(), Qt::LeftButton);
+  ASSERT_TRUE(WaitFor([this] { return Doc().images().size() == 2; }, 120))
+      << window_->BannerText().toStdString();
+  EXPECT_EQ(Doc().ActiveImage()->name, "series of Tuesday_synthetic.nii.gz");
+  const auto& companions = Doc().ActiveImage()->companions;
+  ASSERT_EQ(companions.size(), 1u);
+  const auto json = nlohmann::json::parse(companions[0].second);
+  EXPECT_EQ(json["input"]["file"], "series of Tuesday");
+  EXPECT_TRUE(json["input"].contains("note"));
+  EXPECT_EQ(companions[0].second.find("image.nii"), std::string::npos);
+}
+
 TEST_F(WindowTranslates, CancelAnswersWithinASecond) {
   OpenAndLook(HeadFile());
   Choose("translates");
