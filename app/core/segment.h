@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/core/device.h"
+#include "app/core/output_plan.h"
 
 namespace avocet::core {
 
@@ -28,6 +29,7 @@ struct SegmentOptions {
   DeviceRequest device;
 
   std::string Check() const;
+  OutputNames Names() const;
 };
 
 struct SegmentCase {

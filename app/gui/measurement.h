@@ -21,7 +21,8 @@ struct Measurement {
   std::vector<Vec3> points;
   Orientation orientation = Orientation::kAxial;  // of the view it was drawn in
   Vec3 right{}, down{};                           // of that view
-  std::string image;                              // name of the image under it
+  int layer = 0;                                  // the image under it
+  std::string image;                              // its name
 
   // Results; `unit` belongs to `value`.
   double value = 0;  // mm, degrees, or the mean of the region

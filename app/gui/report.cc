@@ -95,6 +95,10 @@ void Draw(const Session& session, const QImage& views, QPainter& painter) {
             .arg(image->window.width)
             .arg(image->window.level),
         15);
+    if (image->synthetic) page.Text("Synthetic: made by a network, not acquired.", 15, true);
+    for (const auto& [ending, content] : image->companions) {
+      if (ending == ".manifest.json") page.Text(Provenance(content), 12, false, grey, 24);
+    }
   }
   for (const auto& layer : document.labels()) {
     page.Space(6);

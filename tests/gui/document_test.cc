@@ -276,7 +276,7 @@ TEST(Document, JournalSurvivesAKill) {
   EXPECT_EQ(entries[0].name, "marks");
   EXPECT_EQ(entries[0].image, "/somewhere/image.nii.gz");
   SilentProgress progress;
-  const LoadedFile loaded = LoadFile(entries[0].mask, LoadAs::kLabels, progress);
+  const LoadedFile loaded = LoadFile(entries[0].file, LoadAs::kLabels, progress);
   ASSERT_NE(loaded.labels, nullptr);
   EXPECT_EQ(*loaded.labels->labels, *layer->labels);
   next.DiscardAbandoned();
