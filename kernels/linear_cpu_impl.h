@@ -15,6 +15,8 @@ constexpr int kMaxVectors = 2, kMaxRows = 6;
 #else
 constexpr int kMaxVectors = 4, kMaxRows = 2;
 #endif
+constexpr int64_t kDepth = 8;  // inputs a step
+constexpr int64_t kLine = 16;  // floats in a cache line
 constexpr int64_t kMaxPanel = kMaxVectors * kLanes;
 static_assert(kMaxPanel % kChannelPad == 0, "panels are whole groups of padded channels");
 
@@ -24,6 +26,7 @@ struct TileArgs {
   const float* bias;
   float* y;
   const float* add;
+  const float* next;  // fetched from memory meanwhile, a cache line a step
 };
 
 template <int kRows, int kVectors>
@@ -38,7 +41,7 @@ void Tile(const PackedLinear& linear, const LinearArgs& a, const TileArgs& t) {
   const float* weight = t.weight;
   const int64_t stride = a.x_stride, in = linear.in();
   const float* x = t.x;
-  for (int64_t k = 0; k < in; ++k, ++x, weight += kVectors * kLanes) {
+  const auto step = [&] {
     Native w[kVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) w[v] = LoadNative(weight + v * kLanes);
@@ -48,7 +51,15 @@ void Tile(const PackedLinear& linear, const LinearArgs& a, const TileArgs& t) {
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) sums[r][v] += factor * w[v];
     }
+    ++x;
+    weight += kVectors * kLanes;
+  };
+  int64_t k = 0;
+  for (const float* next = t.next; k + kDepth <= in; k += kDepth, next += kLine) {
+    __builtin_prefetch(next, 0, 2);
+    for (int n = 0; n < kDepth; ++n) step();
   }
+  for (; k < in; ++k) step();
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
@@ -77,11 +88,18 @@ void Run(const PackedLinear& linear, const LinearArgs& a) {
   const float* weight = linear.weight();
   int64_t first = 0;
   for (const int64_t width : linear.panels()) {
+    const int64_t panel = width * linear.in();
     for (int64_t tile = 0; tile < tiles; ++tile) {  // as equal as can be
+      // The first tiles fetch the next panel.
+      const int64_t fetched = tile * (linear.in() / kDepth) * kLine;
+      const float* next = fetched < panel ? weight + panel + fetched : weight;
       const int64_t row = a.rows * tile / tiles, rows = a.rows * (tile + 1) / tiles - row;
-      const TileArgs t{a.x + row * a.x_stride, weight, linear.bias() + first,
+      const TileArgs t{a.x + row * a.x_stride,
+                       weight,
+                       linear.bias() + first,
                        a.y + row * a.y_stride + first,
-                       a.add == nullptr ? nullptr : a.add + row * a.add_stride + first};
+                       a.add == nullptr ? nullptr : a.add + row * a.add_stride + first,
+                       next};
       switch (width / kLanes) {
         case 1:
           TileOfRows<1, kMaxRows>(rows, linear, a, t);
@@ -97,7 +115,7 @@ void Run(const PackedLinear& linear, const LinearArgs& a) {
       }
     }
     first += width;
-    weight += width * linear.in();
+    weight += panel;
   }
 }
 

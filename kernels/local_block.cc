@@ -14,7 +14,7 @@ namespace {
 // Slots of ThreadScratch; 0 belongs to RunLinear.
 constexpr int kRingSlot = 1, kMiddleSlot = 2, kSourceSlot = 3, kZeroSlot = 4;
 constexpr int64_t kRingBytes = 1 << 20;  // half of a second-level cache
-constexpr int64_t kProjectedPixels = 112;
+constexpr int64_t kProjectedPixels = 448;
 
 // Input lines of the depthwise convolution, made as they are needed.
 class Lines {
@@ -80,7 +80,7 @@ void RunLocalBlock(const LocalBlock& block, const LocalBlockCall& call) {
   const int64_t line_bytes = (call.cols + 2 * padding) * padded * sizeof(float);
   const int64_t fitting = (kRingBytes / line_bytes - block.kernel) / block.stride + 1;
   const int64_t group = std::clamp<int64_t>((kProjectedPixels + out_cols - 1) / out_cols, 1,
-                                            std::max<int64_t>(1, fitting));
+                                            std::clamp<int64_t>(fitting, 1, kMaxDepthwiseRows));
   at::parallel_for(0, out_rows, 1, [&](int64_t begin, int64_t end) {
     Lines lines(block, call, block.kernel + (group - 1) * block.stride,
                 begin * block.stride - padding);
@@ -88,18 +88,16 @@ void RunLocalBlock(const LocalBlock& block, const LocalBlockCall& call) {
     for (int64_t first = begin; first < end; first += group) {
       const int64_t count = std::min(group, end - first);
       lines.MakeUpTo((first + count - 1) * block.stride - padding + block.kernel);
-      for (int64_t n = 0; n < count; ++n) {
-        SiluDepthwiseRow row;
-        row.channels = padded, row.kernel = block.kernel, row.stride = block.stride;
-        row.cols = out_cols;
-        for (int64_t k = 0; k < block.kernel; ++k) {
-          row.lines[k] = lines.Line((first + n) * block.stride - padding + k);
-        }
-        row.weight = block.weight.data(), row.bias = block.bias.data();
-        row.add_centre = block.add_centre;
-        row.y = middle + n * out_cols * padded;
-        depthwise.row(row);
+      SiluDepthwiseRows rows;
+      rows.channels = padded, rows.kernel = block.kernel, rows.stride = block.stride;
+      rows.rows = count, rows.cols = out_cols;
+      for (int64_t k = 0; k < block.kernel + (count - 1) * block.stride; ++k) {
+        rows.lines[k] = lines.Line(first * block.stride - padding + k);
       }
+      rows.weight = block.weight.data(), rows.bias = block.bias.data();
+      rows.add_centre = block.add_centre;
+      rows.y = middle;
+      depthwise.rows(rows);
       LinearArgs args;
       args.rows = count * out_cols;
       args.x = middle, args.x_stride = padded;

@@ -7,15 +7,16 @@
 namespace avocet::kernels::AVOCET_ISA {
 namespace {
 
+// Pixels at once: their sums and what lies under one row of the kernel stay in registers.
 #if defined(__AVX512F__)
-constexpr int kPixels = 8;  // sums and the pixels under one row of the kernel stay in registers
+constexpr int kPixelsOfStride[] = {0, 8, 6};
 #else
-constexpr int kPixels = 4;
+constexpr int kPixelsOfStride[] = {0, 4, 2};
 #endif
 
 template <int kKernel, int kStride, int kCount>
-inline __attribute__((always_inline)) void Pixels(const SiluDepthwiseRow& a, int64_t col,
-                                                  int64_t channel) {
+inline __attribute__((always_inline)) void Pixels(const SiluDepthwiseRows& a, int64_t row,
+                                                  int64_t col, int64_t channel) {
   constexpr int kUnder = (kCount - 1) * kStride + kKernel;
   const int64_t step = a.channels;
   Native sums[kCount];
@@ -24,7 +25,7 @@ inline __attribute__((always_inline)) void Pixels(const SiluDepthwiseRow& a, int
   for (int p = 0; p < kCount; ++p) sums[p] = bias;
   const float* weight = a.weight + channel;
   for (int ky = 0; ky < kKernel; ++ky) {
-    const float* line = a.lines[ky] + col * kStride * step + channel;
+    const float* line = a.lines[row * kStride + ky] + col * kStride * step + channel;
     Native under[kUnder];
 #pragma GCC unroll 32
     for (int x = 0; x < kUnder; ++x) under[x] = LoadNative(line + x * step);
@@ -35,44 +36,55 @@ inline __attribute__((always_inline)) void Pixels(const SiluDepthwiseRow& a, int
       for (int p = 0; p < kCount; ++p) sums[p] += under[p * kStride + kx] * factor;
     }
   }
-  float* y = a.y + col * step + channel;
+  float* y = a.y + (row * a.cols + col) * step + channel;
 #pragma GCC unroll 8
   for (int p = 0; p < kCount; ++p) {
     Native value = sums[p] * SigmoidOf(sums[p]);
     if (a.add_centre) {
-      value +=
-          LoadNative(a.lines[kKernel / 2] + ((col + p) * kStride + kKernel / 2) * step + channel);
+      value += LoadNative(a.lines[row * kStride + kKernel / 2] +
+                          ((col + p) * kStride + kKernel / 2) * step + channel);
     }
     StoreNative(y + p * step, value);
   }
 }
 
+template <int kKernel, int kStride, int kCount>
+AVOCET_ALWAYS_INLINE void PixelsOf(int64_t count, const SiluDepthwiseRows& a, int64_t row,
+                                   int64_t col, int64_t channel) {
+  if constexpr (kCount > 1) {
+    if (count < kCount) {
+      return PixelsOf<kKernel, kStride, kCount - 1>(count, a, row, col, channel);
+    }
+  }
+  Pixels<kKernel, kStride, kCount>(a, row, col, channel);
+}
+
+// Row below row: what lies under the kernel stays in the first-level cache.
 template <int kKernel, int kStride>
-void Row(const SiluDepthwiseRow& a) {
+void Rows(const SiluDepthwiseRows& a) {
+  constexpr int kPixels = kPixelsOfStride[kStride];
+  const int64_t parts = (a.cols + kPixels - 1) / kPixels;
   for (int64_t channel = 0; channel < a.channels; channel += kLanes) {
-    int64_t col = 0;
-    for (; col + kPixels <= a.cols; col += kPixels) {
-      Pixels<kKernel, kStride, kPixels>(a, col, channel);
+    for (int64_t part = 0; part < parts; ++part) {  // as equal as can be
+      const int64_t col = a.cols * part / parts, count = a.cols * (part + 1) / parts - col;
+      for (int64_t row = 0; row < a.rows; ++row) {
+        PixelsOf<kKernel, kStride, kPixels>(count, a, row, col, channel);
+      }
     }
-    if constexpr (kPixels > 4) {
-      for (; col + 4 <= a.cols; col += 4) Pixels<kKernel, kStride, 4>(a, col, channel);
-    }
-    for (; col + 2 <= a.cols; col += 2) Pixels<kKernel, kStride, 2>(a, col, channel);
-    for (; col < a.cols; ++col) Pixels<kKernel, kStride, 1>(a, col, channel);
   }
 }
 
-void AnyRow(const SiluDepthwiseRow& a) {
+void AnyRows(const SiluDepthwiseRows& a) {
   if (a.kernel == 5) {
-    a.stride == 1 ? Row<5, 1>(a) : Row<5, 2>(a);
+    a.stride == 1 ? Rows<5, 1>(a) : Rows<5, 2>(a);
   } else {
-    a.stride == 1 ? Row<9, 1>(a) : Row<9, 2>(a);
+    a.stride == 1 ? Rows<9, 1>(a) : Rows<9, 2>(a);
   }
 }
 
 }  // namespace
 
 extern const SiluDepthwiseCpuKernels kSiluDepthwiseKernels;
-const SiluDepthwiseCpuKernels kSiluDepthwiseKernels{AVOCET_ISA_NAME, &AnyRow};
+const SiluDepthwiseCpuKernels kSiluDepthwiseKernels{AVOCET_ISA_NAME, &AnyRows};
 
 }  // namespace avocet::kernels::AVOCET_ISA

@@ -136,20 +136,22 @@ TEST_F(InferenceOperators, RowsOfALinearDoNotDependOnTheirCompany) {
 TEST_F(InferenceOperators, DepthwiseWithSiluIsTheDefinition) {
   double worst = 0;
   for (int n = 0; n < 60; ++n) {
-    SiluDepthwiseRow a;
+    SiluDepthwiseRows a;
     a.kernel = n % 2 ? 9 : 5, a.stride = n % 4 < 2 ? 1 : 2, a.add_centre = n % 3 == 0;
-    a.channels = 16 * Between(1, 4), a.cols = Between(1, 30);
+    a.channels = 16 * Between(1, 4), a.rows = Between(1, 4), a.cols = Between(1, 30);
     const int64_t under = (a.cols - 1) * a.stride + a.kernel;
-    const Floats x = Rows(a.kernel * under, a.channels),
+    const int64_t lines = (a.rows - 1) * a.stride + a.kernel;
+    const Floats x = Rows(lines * under, a.channels),
                  weight = Rows(a.kernel * a.kernel, a.channels), bias = Rows(1, a.channels);
-    Floats y(a.cols * a.channels);
-    for (int64_t k = 0; k < a.kernel; ++k) a.lines[k] = x.data() + k * under * a.channels;
+    Floats y(a.rows * a.cols * a.channels);
+    for (int64_t k = 0; k < lines; ++k) a.lines[k] = x.data() + k * under * a.channels;
     a.weight = weight.data(), a.bias = bias.data(), a.y = y.data();
-    SelectSiluDepthwiseCpuKernels().row(a);
-    for (int64_t col = 0; col < a.cols; ++col) {
+    SelectSiluDepthwiseCpuKernels().rows(a);
+    for (int64_t pixel = 0; pixel < a.rows * a.cols; ++pixel) {
+      const int64_t row = pixel / a.cols, col = pixel % a.cols;
       for (int64_t c = 0; c < a.channels; ++c) {
         const auto at = [&](int64_t ky, int64_t kx) {
-          return double{a.lines[ky][(col * a.stride + kx) * a.channels + c]};
+          return double{a.lines[row * a.stride + ky][(col * a.stride + kx) * a.channels + c]};
         };
         double sum = bias[c], size = 1 + std::abs(sum);
         for (int64_t ky = 0; ky < a.kernel; ++ky) {
@@ -161,7 +163,7 @@ TEST_F(InferenceOperators, DepthwiseWithSiluIsTheDefinition) {
         }
         double want = sum * Sigmoid(sum);
         if (a.add_centre) want += at(a.kernel / 2, a.kernel / 2);
-        worst = std::max(worst, std::abs(want - y[col * a.channels + c]) / size);
+        worst = std::max(worst, std::abs(want - y[pixel * a.channels + c]) / size);
       }
     }
   }
