@@ -19,10 +19,13 @@ inline void CheckBiWkv(const at::Tensor& w, const at::Tensor& u, const at::Tenso
               w.sizes());
   TORCH_CHECK(u.dim() == 1 && u.size(0) == channels, "bi_wkv: u must be [", channels, "], got ",
               u.sizes());
+  const bool half = k.scalar_type() == at::kHalf || k.scalar_type() == at::kBFloat16;
   for (const at::Tensor* other : {&w, &u, &v}) {
-    TORCH_CHECK(other->scalar_type() == k.scalar_type(),
-                "bi_wkv: w, u, k and v must have one type, got ", other->scalar_type(), " beside ",
-                k.scalar_type());
+    TORCH_CHECK(other->scalar_type() == k.scalar_type() ||
+                    (half && other != &v && other->scalar_type() == at::kFloat),
+                "bi_wkv: w, u, k and v must have one type (w and u may be float32 beside half "
+                "precision), got ",
+                other->scalar_type(), " beside ", k.scalar_type());
     TORCH_CHECK(other->device() == k.device(), "bi_wkv: w, u, k and v must be on one device, got ",
                 other->device(), " beside ", k.device());
   }
