@@ -8,6 +8,7 @@
 #include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "kernels/bi_wkv_check.h"
@@ -15,75 +16,136 @@
 namespace avocet::kernels::cuda {
 namespace {
 
+using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
+
+// Scratch of the official arithmetic that is asked for at once.
+constexpr int64_t kScratchBytes = int64_t{256} << 20;
+
 void CheckLaunch(cudaError_t error) {
   TORCH_CHECK(error == cudaSuccess, "bi_wkv on CUDA: ", cudaGetErrorString(error));
 }
 
-void CheckType(const at::Tensor& k) {
-  TORCH_CHECK(k.scalar_type() == at::kFloat, "bi_wkv: the CUDA kernel takes float32, got ",
-              k.scalar_type());
+// Calls visit(S{}) with the storage type of k.
+template <typename Visit>
+void WithStorage(const at::Tensor& k, Visit visit) {
+  switch (k.scalar_type()) {
+    case at::kFloat:
+      return visit(float{});
+    case at::kBFloat16:
+      return visit(BFloat16{});
+    case at::kHalf:
+      return visit(Half{});
+    default:
+      TORCH_CHECK(false, "bi_wkv: the CUDA kernels take float32, bfloat16 or float16, got ",
+                  k.scalar_type());
+  }
 }
 
-WkvArgs ArgsOf(const at::Tensor& w, const at::Tensor& u, const at::Tensor& k, const at::Tensor& v) {
-  WkvArgs a;
+template <typename S>
+const S* Pointer(const at::Tensor& x) {
+  return static_cast<const S*>(x.const_data_ptr());
+}
+template <typename S>
+S* MutablePointer(at::Tensor& x) {
+  return static_cast<S*>(x.mutable_data_ptr());
+}
+
+at::Tensor Bytes(int64_t count, const at::Tensor& like) {
+  return at::empty({count}, like.options().dtype(at::kByte));
+}
+
+// The fields that both arithmetics and both passes have. Tensors contiguous, w and u float32.
+template <typename S, typename Args>
+void Fill(Args& a, const at::Tensor& w, const at::Tensor& u, const at::Tensor& k,
+          const at::Tensor& v) {
   a.batch = k.size(0), a.tokens = k.size(1), a.channels = k.size(2);
-  a.w = w.const_data_ptr<float>(), a.u = u.const_data_ptr<float>();
-  a.k = k.const_data_ptr<float>(), a.v = v.const_data_ptr<float>();
-  return a;
+  a.w = Pointer<float>(w), a.u = Pointer<float>(u);
+  a.k = Pointer<S>(k), a.v = Pointer<S>(v);
+}
+
+// Batch items at a time, so that the scratch stays within bounds where one item does.
+template <typename S>
+at::Tensor OfficialScratch(OfficialArgs<S>& a, int64_t split, const at::Tensor& like) {
+  a.split = static_cast<int>(split);
+  const int64_t item =
+      kOfficialPlanes * a.tokens * a.channels * static_cast<int64_t>(sizeof(double));
+  a.items = std::clamp<int64_t>(kScratchBytes / item, 1, a.batch);
+  at::Tensor scratch = Bytes(item * a.items, like);
+  a.scratch = MutablePointer<double>(scratch);
+  return scratch;
 }
 
 at::Tensor Forward(const at::Tensor& w, const at::Tensor& u, const at::Tensor& k,
                    const at::Tensor& v, int64_t split, bool official_gradient) {
   CheckBiWkv(w, u, k, v, split, official_gradient);
-  CheckType(k);
-  if (split != 0) {  // the official arithmetic is kept for checking checkpoints; it runs on the CPU
-    static auto op = c10::Dispatcher::singleton().findSchemaOrThrow("avocet::bi_wkv", "");
-    return op
-        .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                          const at::Tensor&, int64_t, bool)>()
-        .call(w.cpu(), u.cpu(), k.cpu(), v.cpu(), split, official_gradient)
-        .to(k.device());
-  }
   const c10::cuda::CUDAGuard guard(k.device());
   at::Tensor y = at::empty(k.sizes(), k.options().memory_format(at::MemoryFormat::Contiguous));
   if (y.numel() == 0) return y;
-  const auto wc = w.contiguous(), uc = u.contiguous(), kc = k.contiguous(), vc = v.contiguous();
-  WkvArgs a = ArgsOf(wc, uc, kc, vc);
-  at::Tensor scratch = at::empty({ForwardScratchBytes(a)}, k.options().dtype(at::kByte));
-  a.scratch = scratch.mutable_data_ptr();
-  CheckLaunch(LaunchForward(a, y.mutable_data_ptr<float>(), c10::cuda::getCurrentCUDAStream()));
+  const auto wc = w.to(at::kFloat).contiguous(), uc = u.to(at::kFloat).contiguous();
+  const auto kc = k.contiguous(), vc = v.contiguous();
+  const cudaStream_t stream = c10::cuda::getCurrentCUDAStream();
+  WithStorage(k, [&](auto storage) {
+    using S = decltype(storage);
+    if (split != 0) {
+      OfficialArgs<S> a;
+      Fill<S>(a, wc, uc, kc, vc);
+      a.y = MutablePointer<S>(y);
+      const at::Tensor scratch = OfficialScratch(a, split, k);
+      CheckLaunch(LaunchOfficialForward(a, stream));
+    } else {
+      ExactArgs<S> a;
+      Fill<S>(a, wc, uc, kc, vc);
+      a.y = MutablePointer<S>(y);
+      CheckLaunch(PlanExact(a, false));
+      at::Tensor workspace = Bytes(ExactWorkspaceBytes(a, false), k);
+      CheckLaunch(LaunchForward(a, workspace.mutable_data_ptr(), stream));
+    }
+  });
   return y;
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> Backward(
-    const at::Tensor& g, const at::Tensor& w, const at::Tensor& u, const at::Tensor& k,
-    const at::Tensor& v, int64_t split, bool official_gradient) {
+Gradients Backward(const at::Tensor& g, const at::Tensor& w, const at::Tensor& u,
+                   const at::Tensor& k, const at::Tensor& v, int64_t split,
+                   bool official_gradient) {
   CheckBiWkv(w, u, k, v, split, official_gradient);
-  CheckType(k);
-  if (split != 0) {
-    static auto op = c10::Dispatcher::singleton().findSchemaOrThrow("avocet::bi_wkv_backward", "");
-    auto [gw, gu, gk, gv] =
-        op.typed<std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>(
-            const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
-            const at::Tensor&, int64_t, bool)>()
-            .call(g.cpu(), w.cpu(), u.cpu(), k.cpu(), v.cpu(), split, official_gradient);
-    return {gw.to(k.device()), gu.to(k.device()), gk.to(k.device()), gv.to(k.device())};
-  }
+  TORCH_CHECK(
+      g.sizes() == k.sizes() && g.scalar_type() == k.scalar_type() && g.device() == k.device(),
+      "bi_wkv_backward: the gradient must be ", k.scalar_type(), " ", k.sizes(), " on ", k.device(),
+      ", got ", g.scalar_type(), " ", g.sizes(), " on ", g.device());
   const c10::cuda::CUDAGuard guard(k.device());
   const auto options = k.options().memory_format(at::MemoryFormat::Contiguous);
   at::Tensor gk = at::empty(k.sizes(), options), gv = at::empty(k.sizes(), options);
   if (k.numel() == 0) return {at::zeros_like(w), at::zeros_like(u), gk, gv};
-  at::Tensor gw = at::empty({k.size(0), k.size(2)}, k.options().dtype(at::kDouble));
-  at::Tensor gu = at::empty_like(gw);
-  const auto gc = g.contiguous(), wc = w.contiguous(), uc = u.contiguous(), kc = k.contiguous(),
-             vc = v.contiguous();
-  WkvArgs a = ArgsOf(wc, uc, kc, vc);
-  at::Tensor scratch = at::empty({BackwardScratchBytes(a)}, k.options().dtype(at::kByte));
-  a.scratch = scratch.mutable_data_ptr();
-  CheckLaunch(LaunchBackward(a, gc.const_data_ptr<float>(), gk.mutable_data_ptr<float>(),
-                             gv.mutable_data_ptr<float>(), gw.mutable_data_ptr<double>(),
-                             gu.mutable_data_ptr<double>(), c10::cuda::getCurrentCUDAStream()));
-  return {gw.sum(0).to(k.scalar_type()), gu.sum(0).to(k.scalar_type()), gk, gv};
+  at::Tensor gw = at::empty({k.size(2)}, k.options().dtype(at::kFloat)), gu = at::empty_like(gw);
+  const auto wc = w.to(at::kFloat).contiguous(), uc = u.to(at::kFloat).contiguous();
+  const auto gc = g.contiguous(), kc = k.contiguous(), vc = v.contiguous();
+  const cudaStream_t stream = c10::cuda::getCurrentCUDAStream();
+  WithStorage(k, [&](auto storage) {
+    using S = decltype(storage);
+    const auto fill = [&](auto& a) {
+      Fill<S>(a, wc, uc, kc, vc);
+      a.g = Pointer<S>(gc), a.gk = MutablePointer<S>(gk), a.gv = MutablePointer<S>(gv);
+    };
+    if (split != 0) {
+      OfficialArgs<S> a;
+      fill(a);
+      a.official_gradient = official_gradient;
+      const at::Tensor scratch = OfficialScratch(a, split, k);
+      at::Tensor rows = at::empty({2, a.batch, a.channels}, k.options().dtype(at::kDouble));
+      a.gw = rows.mutable_data_ptr<double>();
+      a.gu = a.gw + a.batch * a.channels;
+      CheckLaunch(LaunchOfficialBackward(a, gw.mutable_data_ptr<float>(),
+                                         gu.mutable_data_ptr<float>(), stream));
+    } else {
+      ExactArgs<S> a;
+      fill(a);
+      CheckLaunch(PlanExact(a, true));
+      at::Tensor workspace = Bytes(ExactWorkspaceBytes(a, true), k);
+      CheckLaunch(LaunchBackward(a, gw.mutable_data_ptr<float>(), gu.mutable_data_ptr<float>(),
+                                 workspace.mutable_data_ptr(), stream));
+    }
+  });
+  return {gw.to(w.scalar_type()), gu.to(u.scalar_type()), gk, gv};
 }
 
 }  // namespace

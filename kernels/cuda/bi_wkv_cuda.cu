@@ -1,212 +1,271 @@
 // SPDX-License-Identifier: Apache-2.0
-// One block is 32 channels of one batch item times kChunks chunks of tokens; global accesses of a
-// warp are 32 neighbouring channels. No dependence on T in local memory; sums in a fixed order, so
-// results are the same bits in every run.
+// The kernels of the exact Bi-WKV. What a block does is in wkv_program.h, how a call is cut in
+// wkv_plan.h.
 #include "kernels/cuda/bi_wkv_cuda.h"
-
-#include "kernels/cuda/bi_wkv_chunks.h"
+#include "kernels/cuda/block_team.h"
+#include "kernels/cuda/wkv_program.h"
 
 namespace avocet::kernels::cuda {
 namespace {
 
-constexpr int kLanes = 32;
-constexpr int kChunks = 16;
-
-struct Place {
-  Channel channel;
-  Range range;
-  int64_t first = 0;  // element offset of token 0
-  int lane, chunk;
-  bool active;
+// What a launch does of a pass.
+enum class Part {
+  kWhole,     // groups of one tile: everything, a block a tile
+  kExchange,  // everything; blocks are all on the machine, draw tiles in order and wait for others
+  kTotals,    // for groups too large for that, in turn: ...
+  kAdjoints,  // (backward only)
+  kOutputs,
 };
 
-__device__ Place Locate(const WkvArgs& a) {
-  Place p;
-  p.lane = threadIdx.x;
-  p.chunk = threadIdx.y;
-  const int64_t blocks = (a.channels + kLanes - 1) / kLanes;
-  const int64_t batch = blockIdx.x / blocks;
-  const int64_t c = blockIdx.x % blocks * kLanes + p.lane;
-  p.active = c < a.channels;
-  p.channel.tokens = a.tokens;
-  p.channel.stride = a.channels;
-  if (p.active) {
-    p.first = batch * a.tokens * a.channels + c;
-    p.channel.k = a.k + p.first;
-    p.channel.v = a.v + p.first;
-    p.channel.w = a.w[c];
-    p.channel.u = a.u[c];
-  }
-  p.range = ChunkOf(a.tokens, kChunks, p.chunk);
-  return p;
-}
-
-// Shared memory of a block. Totals are kept in double for both accumulation types: a block may hold
-// channels of either.
-struct Shared {
-  float maximum[kChunks][kLanes];
-  Totals<double> totals[kChunks][kLanes];
-  Totals<double> adjoint[kChunks][kLanes];
-  ParameterGradient gradient[kChunks][kLanes];
+// Zeroed before a launch of kExchange.
+struct Counters {
+  unsigned* ticket;
+  unsigned* totals;    // [groups]
+  unsigned* adjoints;  // [groups]
 };
 
-__device__ float MaximumOfChannel(Shared& shared, const Place& p) {
-  if (p.active) shared.maximum[p.chunk][p.lane] = ChunkMaximum(p.channel, p.range);
+__device__ __forceinline__ unsigned NextTicket(unsigned* counter) {
+  __shared__ unsigned ticket;
+  if (threadIdx.x == 0) ticket = atomicAdd(counter, 1u);
   __syncthreads();
-  float maximum = -INFINITY;
-  if (p.active) {
-    for (int n = 0; n < kChunks; ++n) {
-      const float value = shared.maximum[n][p.lane];
-      maximum = value > maximum || value != value ? value : maximum;
-    }
-  }
-  return maximum;
+  return ticket;
 }
 
-template <typename S>
-__device__ Totals<double> Widen(const Totals<S>& t) {
-  return {{t.past.num, t.past.den}, {t.future.num, t.future.den}};
-}
-template <typename S>
-__device__ Totals<S> Narrow(const Totals<double>& t) {
-  return {{static_cast<S>(t.past.num), static_cast<S>(t.past.den)},
-          {static_cast<S>(t.future.num), static_cast<S>(t.future.den)}};
-}
-
-template <typename S>
-__device__ void StoreTotals(Shared& shared, const Place& p, float maximum) {
-  shared.totals[p.chunk][p.lane] =
-      Widen(ChunkTotals<S>(p.channel, p.range, Decay<S>(p.channel, maximum)));
-}
-
-template <typename S>
-__device__ void FinishForward(const Shared& shared, const Place& p, float maximum, float* y,
-                              S* scratch, int64_t plane) {
-  const Totals<S> in =
-      Narrow<S>(Incoming<double>(p.channel, kChunks, p.chunk, &shared.totals[0][p.lane], kLanes));
-  WriteOutputs<S>(p.channel, p.range, Decay<S>(p.channel, maximum), in, y + p.first,
-                  scratch + p.first, plane);
-}
-
-__global__ void __launch_bounds__(kLanes* kChunks) ForwardKernel(WkvArgs a, float* y) {
-  extern __shared__ double raw[];
-  Shared& shared = *reinterpret_cast<Shared*>(raw);
-  const Place p = Locate(a);
-  const int64_t plane = a.batch * a.tokens * a.channels;
-  const float maximum = MaximumOfChannel(shared, p);
-  const bool in_double = p.active && p.channel.NeedsDouble();
-  if (p.active) {
-    if (in_double) {
-      StoreTotals<double>(shared, p, maximum);
-    } else {
-      StoreTotals<float>(shared, p, maximum);
-    }
+// After it, what all blocks of the group published before it can be read (ReadShared).
+__device__ __forceinline__ void WaitForGroup(unsigned* counter, int64_t tiles) {
+  if (threadIdx.x == 0) {
+    __threadfence();
+    atomicAdd(counter, 1u);
+    unsigned arrived = 0;
+    do {
+      asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(arrived) : "l"(counter) : "memory");
+      if (arrived < tiles) __nanosleep(40);
+    } while (arrived < tiles);
+    __threadfence();
   }
   __syncthreads();
-  if (!p.active) return;
-  // The scratch of either type has room for two planes of doubles; a channel uses one type only.
-  if (in_double) {
-    FinishForward<double>(shared, p, maximum, y, static_cast<double*>(a.scratch), plane);
-  } else {
-    float* floats = reinterpret_cast<float*>(static_cast<double*>(a.scratch) + 2 * plane);
-    FinishForward<float>(shared, p, maximum, y, floats, plane);
+}
+
+template <typename S, int kPack>
+__global__ void __launch_bounds__(kForwardThreads, 2)
+    ForwardKernel(const __grid_constant__ ExactArgs<S> a, Part part, Counters counters) {
+  extern __shared__ __align__(16) char shared[];
+  const Memory m(shared, a.plan, kForwardPlanes);
+  BlockTeam<ExactState<kForwardLength / kQuad>, kForwardLength / kQuad> fast;
+  BlockTeam<ScaledState, 1> rare;
+  const int64_t total = a.plan.groups * a.plan.tiles;
+  for (;;) {
+    const int64_t ticket = part == Part::kExchange ? NextTicket(counters.ticket) : blockIdx.x;
+    if (ticket >= total) return;
+    const Tile tile(a, ticket / a.plan.tiles, ticket % a.plan.tiles);
+    const bool publish = part == Part::kExchange || part == Part::kTotals;
+    ForwardBegin<kPack>(fast, rare, a, tile, m, publish);
+    if (part == Part::kTotals) return;
+    if (part == Part::kExchange) WaitForGroup(counters.totals + tile.group, a.plan.tiles);
+    ForwardEnd<kPack>(fast, rare, a, tile, m);
+    if (part != Part::kExchange) return;
   }
 }
+
+template <typename S, int kPack>
+__global__ void __launch_bounds__(kBackwardThreads, 2)
+    BackwardKernel(const __grid_constant__ ExactArgs<S> a, Part part, Counters counters) {
+  extern __shared__ __align__(16) char shared[];
+  const Memory m(shared, a.plan, kBackwardPlanes);
+  BlockTeam<ExactState<kBackwardLength / kQuad>, kBackwardLength / kQuad> fast;
+  BlockTeam<ScaledState, 1> rare;
+  const int64_t total = a.plan.groups * a.plan.tiles;
+  for (;;) {
+    const int64_t ticket = part == Part::kExchange ? NextTicket(counters.ticket) : blockIdx.x;
+    if (ticket >= total) return;
+    const Tile tile(a, ticket / a.plan.tiles, ticket % a.plan.tiles);
+    const bool exchange = part == Part::kExchange;
+    BackwardBegin<kPack>(fast, rare, a, tile, m, exchange || part == Part::kTotals);
+    if (part == Part::kTotals) return;
+    if (exchange) WaitForGroup(counters.totals + tile.group, a.plan.tiles);
+    BackwardMiddle(fast, rare, a, tile, m, exchange || part == Part::kAdjoints);
+    if (part == Part::kAdjoints) return;
+    if (exchange) WaitForGroup(counters.adjoints + tile.group, a.plan.tiles);
+    BackwardEnd<kPack>(fast, rare, a, tile, m);
+    if (!exchange) return;
+  }
+}
+
+constexpr int kSumChannels = 32, kSumRows = 16;
+
+__global__ void __launch_bounds__(kSumChannels* kSumRows)
+    SumRowsKernel(const double* gw, const double* gu, int64_t rows, int64_t channels, float* gw_out,
+                  float* gu_out) {
+  __shared__ double partial[2][kSumRows][kSumChannels];
+  const int64_t c = static_cast<int64_t>(blockIdx.x) * kSumChannels + threadIdx.x;
+  double w = 0, u = 0;
+  if (c < channels) {
+    for (int64_t row = threadIdx.y; row < rows; row += kSumRows) {
+      w += gw[row * channels + c];
+      u += gu[row * channels + c];
+    }
+  }
+  partial[0][threadIdx.y][threadIdx.x] = w;
+  partial[1][threadIdx.y][threadIdx.x] = u;
+  __syncthreads();
+  if (threadIdx.y < 2 && c < channels) {
+    double sum = 0;
+    for (int i = 0; i < kSumRows; ++i) sum += partial[threadIdx.y][i][threadIdx.x];
+    (threadIdx.y == 0 ? gw_out : gu_out)[c] = static_cast<float>(sum);
+  }
+}
+
+// ---------------------------------------------------------------- host
+
+cudaError_t LimitsOf(DeviceLimits& limits) {
+  int device = 0, in_all = 0, for_block = 0, reserved = 0;
+  const auto ask = [&](int& value, cudaDeviceAttr attribute) {
+    return cudaDeviceGetAttribute(&value, attribute, device);
+  };
+  cudaError_t error = cudaGetDevice(&device);
+  if (error == cudaSuccess) error = ask(limits.multiprocessors, cudaDevAttrMultiProcessorCount);
+  if (error == cudaSuccess) error = ask(in_all, cudaDevAttrMaxSharedMemoryPerMultiprocessor);
+  if (error == cudaSuccess) error = ask(for_block, cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  if (error == cudaSuccess) error = ask(reserved, cudaDevAttrReservedSharedMemoryPerBlock);
+  const int half = in_all / 2 - reserved - 64;  // 64: the kernels' own static shared memory
+  limits.shared_bytes = half < for_block ? half : for_block;
+  return error;
+}
+
+// Pieces of the workspace, each aligned to 256 bytes.
+template <typename S>
+struct Workspace {
+  int64_t counter_bytes, totals_bytes, adjoint_bytes, sum_bytes;
+
+  Workspace(const ExactArgs<S>& a, bool backward) {
+    const auto align = [](int64_t bytes) { return (bytes + 255) / 256 * 256; };
+    const Plan& p = a.plan;
+    const bool several = p.tiles > 1;
+    const int64_t totals = p.groups * p.tiles * p.lanes * static_cast<int64_t>(sizeof(TileTotals));
+    counter_bytes =
+        several ? align((1 + 2 * p.groups) * static_cast<int64_t>(sizeof(unsigned))) : 0;
+    totals_bytes = several ? align(totals) : 0;
+    adjoint_bytes = backward ? totals_bytes : 0;
+    sum_bytes =
+        backward ? align(a.batch * p.tiles * a.channels * static_cast<int64_t>(sizeof(double))) : 0;
+  }
+  int64_t Bytes() const { return counter_bytes + totals_bytes + adjoint_bytes + 2 * sum_bytes; }
+  Counters Assign(ExactArgs<S>& a, void* memory) const {
+    char* base = static_cast<char*>(memory);
+    Counters counters{reinterpret_cast<unsigned*>(base), nullptr, nullptr};
+    counters.totals = counters.ticket + 1;
+    counters.adjoints = counters.totals + a.plan.groups;
+    base += counter_bytes;
+    a.totals = reinterpret_cast<TileTotals*>(base);
+    a.adjoints = reinterpret_cast<TileTotals*>(base + totals_bytes);
+    base += totals_bytes + adjoint_bytes;
+    a.gw = reinterpret_cast<double*>(base);
+    a.gu = reinterpret_cast<double*>(base + sum_bytes);
+    return counters;
+  }
+};
 
 template <typename S>
-__device__ void AdjointPhase(Shared& shared, const Place& p, float maximum, const float* g,
-                             S* scratch, int64_t plane) {
-  const Totals<S> in =
-      Narrow<S>(Incoming<double>(p.channel, kChunks, p.chunk, &shared.totals[0][p.lane], kLanes));
-  shared.adjoint[p.chunk][p.lane] = Widen(WriteAdjointInputs<S>(
-      p.channel, p.range, Decay<S>(p.channel, maximum), in, g + p.first, scratch + p.first, plane));
+bool Wide(const ExactArgs<S>& a) {
+  const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
+  return a.channels % kWidePack<S> == 0 && aligned(a.k) && aligned(a.v) && aligned(a.y) &&
+         aligned(a.g) && aligned(a.gk) && aligned(a.gv);
 }
 
-template <typename S>
-__device__ void GradientPhase(Shared& shared, const Place& p, float maximum, float* gk, float* gv,
-                              S* scratch, int64_t plane) {
-  const Totals<S> in =
-      Narrow<S>(Incoming<double>(p.channel, kChunks, p.chunk, &shared.adjoint[0][p.lane], kLanes));
-  shared.gradient[p.chunk][p.lane] =
-      WriteGradients<S>(p.channel, p.range, Decay<S>(p.channel, maximum), in, gk + p.first,
-                        gv + p.first, scratch + p.first, plane);
-}
-
-__global__ void __launch_bounds__(kLanes* kChunks)
-    BackwardKernel(WkvArgs a, const float* g, float* gk, float* gv, double* gw, double* gu) {
-  extern __shared__ double raw[];
-  Shared& shared = *reinterpret_cast<Shared*>(raw);
-  const Place p = Locate(a);
-  const int64_t plane = a.batch * a.tokens * a.channels;
-  double* doubles = static_cast<double*>(a.scratch);
-  float* floats = reinterpret_cast<float*>(doubles + 6 * plane);
-  const float maximum = MaximumOfChannel(shared, p);
-  const bool in_double = p.active && p.channel.NeedsDouble();
-  if (p.active) {
-    if (in_double) {
-      StoreTotals<double>(shared, p, maximum);
-    } else {
-      StoreTotals<float>(shared, p, maximum);
-    }
+// Runs a pass of which `parts` are the launches where the group does not fit on the machine.
+template <typename Kernel, typename S>
+cudaError_t RunPass(Kernel kernel, ExactArgs<S> a, int planes, Counters counters,
+                    int64_t counter_bytes, std::initializer_list<Part> parts, cudaStream_t stream) {
+  const int64_t shared = SharedBytes(a.plan, planes);
+  const int64_t total = a.plan.groups * a.plan.tiles;
+  const dim3 block(a.plan.Threads());
+  if (total > 0x7fffffff) return cudaErrorInvalidConfiguration;
+  cudaError_t error =
+      cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                           cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+  if (error != cudaSuccess) return error;
+  if (a.plan.tiles == 1) {
+    kernel<<<static_cast<unsigned>(total), block, shared, stream>>>(a, Part::kWhole, counters);
+    return cudaGetLastError();
   }
-  __syncthreads();
-  if (p.active) {
-    if (in_double) {
-      AdjointPhase<double>(shared, p, maximum, g, doubles, plane);
-    } else {
-      AdjointPhase<float>(shared, p, maximum, g, floats, plane);
-    }
+  int per_multiprocessor = 0;
+  DeviceLimits limits;
+  error = LimitsOf(limits);
+  if (error == cudaSuccess) {
+    error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+        &per_multiprocessor, kernel, static_cast<int>(block.x), static_cast<size_t>(shared));
   }
-  __syncthreads();
-  if (p.active) {
-    if (in_double) {
-      GradientPhase<double>(shared, p, maximum, gk, gv, doubles, plane);
-    } else {
-      GradientPhase<float>(shared, p, maximum, gk, gv, floats, plane);
-    }
+  if (error != cudaSuccess) return error;
+  const int64_t places = static_cast<int64_t>(per_multiprocessor) * limits.multiprocessors;
+  if (a.plan.tiles <= places) {
+    error = cudaMemsetAsync(counters.ticket, 0, static_cast<size_t>(counter_bytes), stream);
+    if (error != cudaSuccess) return error;
+    Part part = Part::kExchange;
+    void* arguments[] = {&a, &part, &counters};
+    return cudaLaunchCooperativeKernel(reinterpret_cast<const void*>(kernel),
+                                       dim3(static_cast<unsigned>(total < places ? total : places)),
+                                       block, arguments, static_cast<size_t>(shared), stream);
   }
-  __syncthreads();
-  if (p.active && p.chunk == 0) {
-    ParameterGradient sum;
-    for (int n = 0; n < kChunks; ++n) {
-      sum.w += shared.gradient[n][p.lane].w;
-      sum.u += shared.gradient[n][p.lane].u;
-    }
-    const int64_t blocks = (a.channels + kLanes - 1) / kLanes;
-    const int64_t row = blockIdx.x / blocks * a.channels + blockIdx.x % blocks * kLanes + p.lane;
-    gw[row] = sum.w;
-    gu[row] = sum.u;
+  for (const Part part : parts) {
+    kernel<<<static_cast<unsigned>(total), block, shared, stream>>>(a, part, counters);
+    error = cudaGetLastError();
+    if (error != cudaSuccess) return error;
   }
-}
-
-dim3 Grid(const WkvArgs& a) {
-  return dim3(static_cast<unsigned>(a.batch * ((a.channels + kLanes - 1) / kLanes)));
-}
-
-template <typename Kernel>
-cudaError_t AllowShared(Kernel kernel) {
-  return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                              cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared));
+  return cudaSuccess;
 }
 
 }  // namespace
 
-int64_t ForwardScratchBytes(const WkvArgs& a) {
-  return 2 * a.batch * a.tokens * a.channels * static_cast<int64_t>(sizeof(double) + sizeof(float));
+template <typename S>
+cudaError_t PlanExact(ExactArgs<S>& a, bool backward) {
+  DeviceLimits limits;
+  const cudaError_t error = LimitsOf(limits);
+  if (error != cudaSuccess) return error;
+  a.plan = MakePlan(a.batch, a.tokens, a.channels, sizeof(S), backward, limits);
+  return cudaSuccess;
 }
-int64_t BackwardScratchBytes(const WkvArgs& a) { return 3 * ForwardScratchBytes(a); }
 
-cudaError_t LaunchForward(const WkvArgs& a, float* y, cudaStream_t stream) {
-  if (const cudaError_t error = AllowShared(ForwardKernel); error != cudaSuccess) return error;
-  ForwardKernel<<<Grid(a), dim3(kLanes, kChunks), sizeof(Shared), stream>>>(a, y);
+template <typename S>
+int64_t ExactWorkspaceBytes(const ExactArgs<S>& a, bool backward) {
+  return Workspace<S>(a, backward).Bytes();
+}
+
+template <typename S>
+cudaError_t LaunchForward(ExactArgs<S> a, void* workspace, cudaStream_t stream) {
+  const Workspace<S> pieces(a, false);
+  const Counters counters = pieces.Assign(a, workspace);
+  return RunPass(Wide(a) ? ForwardKernel<S, kWidePack<S>> : ForwardKernel<S, 1>, a, kForwardPlanes,
+                 counters, pieces.counter_bytes, {Part::kTotals, Part::kOutputs}, stream);
+}
+
+template <typename S>
+cudaError_t LaunchBackward(ExactArgs<S> a, float* gw, float* gu, void* workspace,
+                           cudaStream_t stream) {
+  const Workspace<S> pieces(a, true);
+  const Counters counters = pieces.Assign(a, workspace);
+  const cudaError_t error = RunPass(
+      Wide(a) ? BackwardKernel<S, kWidePack<S>> : BackwardKernel<S, 1>, a, kBackwardPlanes,
+      counters, pieces.counter_bytes, {Part::kTotals, Part::kAdjoints, Part::kOutputs}, stream);
+  if (error != cudaSuccess) return error;
+  return LaunchSumRows(a.gw, a.gu, a.batch * a.plan.tiles, a.channels, gw, gu, stream);
+}
+
+cudaError_t LaunchSumRows(const double* gw, const double* gu, int64_t rows, int64_t channels,
+                          float* gw_out, float* gu_out, cudaStream_t stream) {
+  const auto blocks = static_cast<unsigned>((channels + kSumChannels - 1) / kSumChannels);
+  SumRowsKernel<<<blocks, dim3(kSumChannels, kSumRows), 0, stream>>>(gw, gu, rows, channels, gw_out,
+                                                                     gu_out);
   return cudaGetLastError();
 }
 
-cudaError_t LaunchBackward(const WkvArgs& a, const float* g, float* gk, float* gv, double* gw,
-                           double* gu, cudaStream_t stream) {
-  if (const cudaError_t error = AllowShared(BackwardKernel); error != cudaSuccess) return error;
-  BackwardKernel<<<Grid(a), dim3(kLanes, kChunks), sizeof(Shared), stream>>>(a, g, gk, gv, gw, gu);
-  return cudaGetLastError();
-}
+#define AVOCET_INSTANTIATE(S)                                            \
+  template cudaError_t PlanExact(ExactArgs<S>&, bool);                   \
+  template int64_t ExactWorkspaceBytes(const ExactArgs<S>&, bool);       \
+  template cudaError_t LaunchForward(ExactArgs<S>, void*, cudaStream_t); \
+  template cudaError_t LaunchBackward(ExactArgs<S>, float*, float*, void*, cudaStream_t);
+AVOCET_INSTANTIATE(float)
+AVOCET_INSTANTIATE(BFloat16)
+AVOCET_INSTANTIATE(Half)
+#undef AVOCET_INSTANTIATE
 
 }  // namespace avocet::kernels::cuda

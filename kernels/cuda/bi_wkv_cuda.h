@@ -5,27 +5,39 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/wkv_official.h"
+#include "kernels/cuda/wkv_tile.h"
+
+// The launches of Bi-WKV, for S = float, BFloat16 and Half. All pointers are device memory on the
+// current device; launches are asynchronous on `stream`, the return value is that of the launches.
 namespace avocet::kernels::cuda {
 
-// One call on device memory: tensors contiguous [B, T, C] float32, w and u [C]. `scratch` holds
-// ScratchBytes bytes. Launches are asynchronous on `stream`; the return value is that of the
-// launch.
-struct WkvArgs {
-  int64_t batch = 0, tokens = 0, channels = 0;
-  const float* w = nullptr;
-  const float* u = nullptr;
-  const float* k = nullptr;
-  const float* v = nullptr;
-  void* scratch = nullptr;
-};
+// The definition. Sets a.plan for the current device.
+template <typename S>
+cudaError_t PlanExact(ExactArgs<S>& a, bool backward);
 
-int64_t ForwardScratchBytes(const WkvArgs& args);
-int64_t BackwardScratchBytes(const WkvArgs& args);
+// Bytes that `workspace` must have, aligned to 256; it may hold anything.
+template <typename S>
+int64_t ExactWorkspaceBytes(const ExactArgs<S>& a, bool backward);
 
-cudaError_t LaunchForward(const WkvArgs& args, float* y, cudaStream_t stream);
+// Fill a.totals and the like from the workspace themselves. The sums over batch and tiles of the
+// parameter gradients go to gw and gu, [C], in a fixed order.
+template <typename S>
+cudaError_t LaunchForward(ExactArgs<S> a, void* workspace, cudaStream_t stream);
+template <typename S>
+cudaError_t LaunchBackward(ExactArgs<S> a, float* gw, float* gu, void* workspace,
+                           cudaStream_t stream);
 
-// gw, gu: [B, C] double, to be summed over B in order.
-cudaError_t LaunchBackward(const WkvArgs& args, const float* g, float* gk, float* gv, double* gw,
-                           double* gu, cudaStream_t stream);
+// The official arithmetic; a.scratch and a.items must be set (wkv_official.h), a.gw and a.gu hold
+// [B, C] doubles.
+template <typename S>
+cudaError_t LaunchOfficialForward(const OfficialArgs<S>& a, cudaStream_t stream);
+template <typename S>
+cudaError_t LaunchOfficialBackward(const OfficialArgs<S>& a, float* gw, float* gu,
+                                   cudaStream_t stream);
+
+// gw_out[c] = sum over rows of gw[row][c], in a fixed order; gu likewise.
+cudaError_t LaunchSumRows(const double* gw, const double* gu, int64_t rows, int64_t channels,
+                          float* gw_out, float* gu_out, cudaStream_t stream);
 
 }  // namespace avocet::kernels::cuda
