@@ -89,7 +89,11 @@ AVOCET_ALWAYS_INLINE void MixQuarter(const QShiftMix& a, const float* x, const f
     }
   };
   int64_t i = begin;
-  for (; i + kLanes <= end; i += kLanes) step(i, &LoadNative, &StoreNative);
+  for (; i + kLanes <= end; i += kLanes) {
+    step(
+        i, [](const float* p) { return LoadNative(p); },
+        [](float* p, Native v) { StoreNative(p, v); });
+  }
   if (i == end) return;
   const int64_t rest = end - i;
   step(
