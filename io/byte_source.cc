@@ -203,7 +203,11 @@ bool ByteSource::AppendAtOnce(std::vector<std::byte>& bytes, uint64_t size) {
 }
 
 uint64_t ByteSource::Append(std::vector<std::byte>& bytes, uint64_t size) {
-  CheckMemory(std::min(size, capacity()), path_.string());
+  if (state_->gzip) {
+    CheckUnpacked(std::min(size, capacity()), capacity(), path_.string());
+  } else {
+    CheckMemory(std::min(size, capacity()), path_.string());
+  }
   const size_t start = bytes.size();
   if (AppendAtOnce(bytes, size)) return bytes.size() - start;
   uint64_t done = 0;

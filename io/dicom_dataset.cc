@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 
 #include "app/base/error.h"
+#include "io/header_text.h"
 
 namespace avocet::io::dicom {
 
@@ -129,11 +129,11 @@ std::vector<double> Dataset::NumbersOf(const Element& element) const {
     AppendBinary<uint64_t>(bytes, big_endian, numbers);
   } else {
     for (const std::string& part : Texts(element.tag)) {
-      // strtod would also take hexadecimal numbers and names; PS3.5 allows neither.
+      // Whatever the locale; and PS3.5 allows neither hexadecimal numbers nor names.
       if (part.empty() || part.find_first_not_of("0123456789+-.eE") != part.npos) return {};
-      char* end = nullptr;
-      numbers.push_back(std::strtod(part.c_str(), &end));
-      if (*end != '\0') return {};
+      const auto number = ParseNumber(part);
+      if (!number) return {};
+      numbers.push_back(*number);
     }
   }
   for (const double number : numbers) {

@@ -21,8 +21,23 @@ std::string Short(double value) {
 
 double Norm(const double* v) { return std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]); }
 
+// The numbers of an attribute on which the place or the scale of voxels depends. "1,5" is neither
+// 1 nor 1.5: what is stated and cannot be read must not be taken for absent.
+std::vector<double> NumbersOrProblem(const Dataset& data, Tag tag, const char* name,
+                                     FrameInfo& frame) {
+  std::vector<double> numbers = data.Numbers(tag);
+  if (numbers.empty()) {
+    const std::string text = data.Text(tag);
+    if (!text.empty() && frame.problem.empty()) {
+      frame.problem =
+          std::string("its ") + name + " is '" + text.substr(0, 60) + "', which is not a number";
+    }
+  }
+  return numbers;
+}
+
 void ReadPosition(const Dataset& data, FrameInfo& frame) {
-  const std::vector<double> p = data.Numbers(kPosition);
+  const std::vector<double> p = NumbersOrProblem(data, kPosition, "ImagePositionPatient", frame);
   if (p.size() != 3) return;
   for (const double x : p) {
     if (std::abs(x) > 1e6) return;  // a kilometre away is not in the patient
@@ -32,7 +47,8 @@ void ReadPosition(const Dataset& data, FrameInfo& frame) {
 }
 
 void ReadOrientation(const Dataset& data, FrameInfo& frame) {
-  const std::vector<double> c = data.Numbers(kOrientation);
+  const std::vector<double> c =
+      NumbersOrProblem(data, kOrientation, "ImageOrientationPatient", frame);
   if (c.size() != 6) return;
   const double row = Norm(&c[0]), column = Norm(&c[3]);
   const double dot = c[0] * c[3] + c[1] * c[4] + c[2] * c[5];
@@ -43,8 +59,26 @@ void ReadOrientation(const Dataset& data, FrameInfo& frame) {
   frame.has_orientation = true;
 }
 
+// What is stated and makes no sense.
+void NoteUnused(const Dataset& data, const FrameInfo& frame, Instance& it) {
+  if (!frame.has_position && !data.Text(kPosition).empty()) {
+    it.notes.emplace_back("ImagePositionPatient is no place in a patient; it is not used");
+  }
+  if (!frame.has_orientation && !data.Text(kOrientation).empty()) {
+    it.notes.emplace_back(
+        "ImageOrientationPatient is not two directions at right angles; it is not used");
+  }
+  if (!frame.has_spacing && !data.Text(kPixelSpacing).empty()) {
+    it.notes.emplace_back("PixelSpacing is not two lengths; it is not used");
+  }
+  const std::vector<double> slope = data.Numbers(kSlope);
+  if (!slope.empty() && slope[0] == 0) {
+    it.notes.emplace_back("RescaleSlope is 0; values are not scaled by it");
+  }
+}
+
 bool ReadSpacing(const Dataset& data, Tag tag, FrameInfo& frame) {
-  const std::vector<double> s = data.Numbers(tag);
+  const std::vector<double> s = NumbersOrProblem(data, tag, "pixel spacing", frame);
   if (s.size() != 2) return false;
   for (const double x : s) {
     if (!(x > 1e-6 && x < 1e4)) return false;
@@ -55,9 +89,10 @@ bool ReadSpacing(const Dataset& data, Tag tag, FrameInfo& frame) {
 }
 
 void ReadRescale(const Dataset& data, FrameInfo& frame) {
-  const double slope = data.Number(kSlope, 1);
-  if (slope != 0) frame.slope = slope;
-  frame.inter = data.Number(kIntercept, 0);
+  const std::vector<double> slope = NumbersOrProblem(data, kSlope, "RescaleSlope", frame);
+  const std::vector<double> inter = NumbersOrProblem(data, kIntercept, "RescaleIntercept", frame);
+  if (!slope.empty() && slope[0] != 0) frame.slope = slope[0];
+  frame.inter = inter.empty() ? 0 : inter[0];
 }
 
 void SetKey(FrameInfo& frame, FrameInfo::Key key, const char* word, const std::string& value) {
@@ -459,8 +494,11 @@ std::shared_ptr<const Instance> InterpretFile(const ParsedFile& file,
           offsets[static_cast<size_t>(i)] - (offsets_are_positions ? offsets[0] : 0);
       for (int a = 0; a < 3; ++a) frame.position[a] += step * normal[a];
     }
+    if (it.problem.empty()) it.problem = frame.problem;
     it.frames.push_back(std::move(frame));
   }
+  if (!it.problem.empty()) return instance;
+  NoteUnused(data, base, it);
   if (std::find(image_type.begin(), image_type.end(), "MOSAIC") != image_type.end() &&
       it.frame_count == 1) {
     UnpackMosaic(data, it);

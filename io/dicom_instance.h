@@ -42,6 +42,7 @@ struct FrameInfo {
   std::array<double, 6> stated_cosines{1, 0, 0, 0, 1, 0};  // the same, digits of the header
   std::array<double, 2> spacing{1, 1};  // between columns (i), between rows (j); mm
   double slope = 1, inter = 0;
+  std::string problem;  // an attribute of these that is stated and no number; "" when none is
   double slice_spacing = 0, thickness = 0;  // as stated; 0 when not. For single slices only.
   // Each in words ("echo 2"), "" when not stated; the order is the order of splitting.
   enum Key { kStack, kImageType, kEcho, kBValue, kTemporal, kAcquisition, kTrigger, kKeys };

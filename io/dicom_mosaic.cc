@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "io/dicom_instance.h"
+#include "io/header_text.h"
 
 namespace avocet::io::dicom {
 namespace {
@@ -48,9 +49,8 @@ Csa ReadCsa(const std::string& bytes) {
       if (length > 0 && length < 64 &&
           (name == "NumberOfImagesInMosaic" || name == "SliceNormalVector")) {
         const std::string text(bytes.data() + at, strnlen(bytes.data() + at, length));
-        char* end = nullptr;
-        const double value = std::strtod(text.c_str(), &end);
-        if (end != text.c_str() && std::isfinite(value)) numbers.push_back(value);
+        const auto value = ParseNumber(Trim(text));
+        if (value && std::isfinite(*value)) numbers.push_back(*value);
       }
       at += std::min<uint64_t>((length + 3) / 4 * 4, bytes.size() - at);
     }

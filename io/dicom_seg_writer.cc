@@ -155,9 +155,10 @@ void PutSourceReference(DcmItem& item, const SourceSlice& slice) {
   Put(item, DCM_ReferencedSOPInstanceUID, slice.sop_instance);
 }
 
-void PutFrame(DcmItem& data, const SourceSlice& slice, const Frame& frame) {
+// `referenced`: frames name their images, which PutReferencedSeries then lists.
+void PutFrame(DcmItem& data, const SourceSlice& slice, const Frame& frame, bool referenced) {
   DcmItem& item = AddItem(data, DCM_PerFrameFunctionalGroupsSequence);
-  if (slice.CanBeReferenced()) {
+  if (referenced) {
     DcmItem& derivation = AddItem(item, DCM_DerivationImageSequence);
     DcmItem& image = AddItem(derivation, DCM_SourceImageSequence);
     PutSourceReference(image, slice);
@@ -176,7 +177,7 @@ void PutFrame(DcmItem& data, const SourceSlice& slice, const Frame& frame) {
 }
 
 void PutReferencedSeries(DcmItem& data, const SourceSeries& source) {
-  if (source.series_uid.empty() || !source.CanBeReferenced()) return;
+  if (!source.CanBeReferenced()) return;
   DcmItem& series = AddItem(data, DCM_ReferencedSeriesSequence);
   std::set<std::string> done;
   for (const SourceSlice& slice : source.slices)
@@ -300,7 +301,7 @@ SegWriteResult WriteDicomSeg(const Volume& labels, const SourceSeries& source, c
   PutReferencedSeries(data, source);
   BitWriter bits(pixels * frames.size());
   for (const Frame& frame : frames) {
-    PutFrame(data, source.slices[frame.slice], frame);
+    PutFrame(data, source.slices[frame.slice], frame, source.CanBeReferenced());
     const int value = segments[frame.segment].value;
     for (const uint16_t label : planes[frame.slice]) bits.Add(label == value);
   }

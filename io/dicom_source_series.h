@@ -49,7 +49,8 @@ struct SourceSeries {
   bool regular = false;  // evenly spaced along a straight line: each slice is a plane of `geometry`
   std::vector<std::string> notes;
 
-  bool CanBeReferenced() const {  // every image has its UIDs
+  bool CanBeReferenced() const {  // the series and every image have their UIDs
+    if (series_uid.empty()) return false;
     for (const SourceSlice& slice : slices)
       if (!slice.CanBeReferenced()) return false;
     return true;

@@ -217,7 +217,11 @@ void Reader::ReadGrid(const std::vector<int64_t>& sizes) {
       if (n == 1) axes[a][a] = 1;
       continue;
     }
-    if (!(spacing[a] > 0)) {
+    if (spacing[a] < 0) {
+      Note("the header gives a negative voxel size along axis " + std::to_string(a + 1) +
+           "; that axis runs backwards");
+    }
+    if (!(std::abs(spacing[a]) > 0)) {
       Refuse("its voxel size along axis " + std::to_string(a + 1) + " is " +
              NumberText(spacing[a]) + " mm; the header is damaged");
     }
@@ -256,6 +260,7 @@ Volume Reader::Read() {
   if (const std::string* object = Find({"ObjectType"}); object && *object != "Image") {
     Refuse("it holds a '" + object->substr(0, 40) + "', not an image");
   }
+  if (const std::string* comment = Find({"Comment"})) NoteIfComputed(*comment, volume_);
   const std::string* dims = Find({"NDims"});
   const auto dimension = dims ? ParseInteger(*dims) : std::nullopt;
   if (!dimension || *dimension < 1 || *dimension > 10) {

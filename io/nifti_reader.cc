@@ -152,7 +152,9 @@ int64_t CountFrames(const nifti_2_header& h, const std::string& name,
 ValueScaling ReadScaling(const nifti_2_header& h, Version version,
                          std::vector<std::string>& notes) {
   ValueScaling scaling;
-  if (!std::isfinite(h.scl_slope) || h.scl_slope == 0) return scaling;  // "no scaling"
+  // Writers say "no scaling" as 0 or NaN.
+  if (std::isinf(h.scl_slope)) notes.push_back("scl_slope is infinite; values are not scaled");
+  if (!std::isfinite(h.scl_slope) || h.scl_slope == 0) return scaling;
   scaling.slope = h.scl_slope;
   if (version == Version::kAnalyze) return scaling;  // SPM's scale factor; there is no offset
   if (std::isfinite(h.scl_inter)) {
@@ -274,10 +276,7 @@ Volume ReadNifti(const fs::path& path) {
   if (stream->Finish(kTrailingMargin)) {
     volume.notes.push_back("the file is longer than its header says; the rest is ignored");
   }
-  // What 'avocet translate' writes; free text is not shown otherwise, it may name a patient.
-  if (std::strncmp(h.descrip, "synthetic", 9) == 0) {
-    volume.notes.push_back("the header says that this image is synthetic: computed, not acquired");
-  }
+  NoteIfComputed(std::string_view(h.descrip, strnlen(h.descrip, sizeof h.descrip)), volume);
   if (source->big_endian()) SwapValues(volume.data, static_cast<size_t>(width));
   NoteNonFinite(volume);
   volume.source = source;

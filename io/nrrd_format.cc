@@ -164,23 +164,33 @@ void Reader::ReadSpacings(Volume& volume, const std::vector<int>& space_axes) {
   const std::vector<std::string> centering =
       centers ? SplitWords(*centers) : std::vector<std::string>();
   std::array<std::array<double, 3>, 3> axes{};
+  std::array<double, 3> origin{0, 0, 0};
   std::array<int64_t, 3> size{1, 1, 1};
   bool assumed = false;
+  bool reversed = false;
+  bool placed = !mins.empty();
   for (size_t a = 0; a < 3; ++a) {
     double spacing = std::numeric_limits<double>::quiet_NaN();
     if (a < space_axes.size()) {
       const auto axis = static_cast<size_t>(space_axes[a]);
       size[a] = sizes_[axis];
       if (!spacings.empty() && spacings[axis]) {
-        spacing = std::abs(*spacings[axis]);
+        spacing = *spacings[axis];
       } else if (!mins.empty() && !maxs.empty() && mins[axis] && maxs[axis]) {
         const bool cell = axis < centering.size() && Lower(centering[axis]) == "cell";
         const double steps = static_cast<double>(cell ? size[a] : size[a] - 1);
         spacing = std::abs(*maxs[axis] - *mins[axis]) / steps;
       }
-      if (!(spacing > 1e-9 && spacing < 1e9)) {
+      if (!(std::abs(spacing) > 1e-9 && std::abs(spacing) < 1e9)) {
         assumed = assumed || size[a] > 1;
         spacing = 1;
+      }
+      reversed = reversed || spacing < 0;
+      // As ITK: the first sample lies half a cell inside, unless the samples are nodes.
+      placed = placed && mins[axis].has_value();
+      if (placed) {
+        const bool node = axis < centering.size() && Lower(centering[axis]) == "node";
+        origin[a] = *mins[axis] + (node ? 0 : spacing / 2);
       }
     } else {
       spacing = 1;
@@ -188,10 +198,15 @@ void Reader::ReadSpacings(Volume& volume, const std::vector<int>& space_axes) {
     axes[a][a] = spacing;
   }
   if (assumed) Note("the header gives no valid voxel size for an axis; 1 mm is assumed");
-  Note(
-      "the header gives no orientation; axes to the left, back and top and the origin 0 are "
-      "assumed, so left and right may be swapped");
-  volume.geometry = GeometryFromAxes(size, axes, {0, 0, 0}, name(), notes_);
+  if (reversed) Note("the header gives a negative voxel size; that axis runs backwards");
+  if (placed) {
+    Note("the origin is that of the header's axis mins");
+  } else {
+    origin = {0, 0, 0};
+  }
+  Note(std::string("the header gives no orientation; axes to the left, back and top ") +
+       (placed ? "" : "and the origin 0 ") + "are assumed, so left and right may be swapped");
+  volume.geometry = GeometryFromAxes(size, axes, origin, name(), notes_);
 }
 
 // Colour and vector kinds, whose values belong together.
@@ -205,6 +220,7 @@ bool IsComponentKind(const std::string& kind) {
 
 Volume Reader::Read() {
   Volume volume;
+  if (const std::string* content = Find({"content"})) NoteIfComputed(*content, volume);
   volume.type = ReadType();
   const int64_t dimension = Integer({"dimension"}, 0);
   if (dimension < 1 || dimension > 16) {
@@ -433,7 +449,7 @@ class Nrrd final : public Format {
   Volume Read(const fs::path& path) const override {
     std::vector<std::string> notes;
     Volume volume = Reader(path, &notes).Read();
-    volume.notes = std::move(notes);
+    volume.notes.insert(volume.notes.begin(), notes.begin(), notes.end());
     NoteNonFinite(volume);
     return volume;
   }

@@ -89,18 +89,23 @@ std::vector<std::optional<std::vector<double>>> NrrdHeader::Vectors(const std::s
     const size_t end = text.find(')', at);
     if (end == text.npos) Refuse("a vector in its header has no closing bracket");
     std::vector<double> vector;
-    bool nan = false;
+    size_t nans = 0;
     size_t begin = at + 1;
     while (begin <= end) {
       size_t comma = text.find(',', begin);
       if (comma == text.npos || comma > end) comma = end;
       const auto value = ParseNumber(std::string_view(text).substr(begin, comma - begin));
       if (!value) Refuse("a vector in its header holds something that is no number");
-      nan = nan || std::isnan(*value);
+      nans += std::isnan(*value) ? 1 : 0;
       vector.push_back(*value);
       begin = comma + 1;
     }
-    if (nan) {
+    if (nans != 0 && nans != vector.size()) {
+      Refuse(
+          "a vector in its header is a number in one direction and none in another; the header is "
+          "damaged");
+    }
+    if (nans != 0) {  // the same as "none"
       vectors.emplace_back();
     } else {
       vectors.emplace_back(vector);

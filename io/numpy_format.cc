@@ -359,6 +359,12 @@ class Npz final : public Format {
     std::vector<const ZipEntry*> entries;
     for (const ZipEntry& entry : zip.entries()) {
       std::string array = entry.name;
+      // Nothing is unpacked to disk here, but other programs do, and no honest writer does this.
+      if (array.empty() || array[0] == '/' || array.find("..") != array.npos ||
+          array.find('\\') != array.npos) {
+        throw IoError("cannot read '" + name + "': its entry '" + array.substr(0, 60) +
+                      "' has a path that leaves the archive; such a file is not to be trusted");
+      }
       if (array.size() > 4 && array.substr(array.size() - 4) == ".npy") {
         array.resize(array.size() - 4);
       }

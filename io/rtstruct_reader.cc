@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <functional>
 #include <set>
 #include <utility>
@@ -29,10 +29,13 @@ constexpr size_t kMaxLayers = 256;
 std::vector<std::array<double, 3>> ParsePoints(const std::string& text, const fs::path& path) {
   std::vector<double> numbers;
   const char* at = text.c_str();
+  const char* last = at + text.size();
   while (*at != '\0') {
-    char* end = nullptr;
-    const double value = std::strtod(at, &end);
-    if (end == at || !std::isfinite(value) || std::abs(value) > 1e6)
+    while (*at == ' ') ++at;
+    if (*at == '+') ++at;
+    double value = 0;  // whatever the locale, which strtod would follow
+    const auto [end, error] = std::from_chars(at, last, value);
+    if (error != std::errc() || !std::isfinite(value) || std::abs(value) > 1e6)
       Fail(path, "has contour data that are not numbers within a kilometre");
     numbers.push_back(value);
     at = end;

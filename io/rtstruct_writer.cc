@@ -99,7 +99,7 @@ void PutHeader(DcmDataset& data, DcmItem& from, const SourceSeries& source,
   Put(data, DCM_ApprovalStatus, "UNAPPROVED");
   DcmItem& frame = AddItem(data, DCM_ReferencedFrameOfReferenceSequence);
   Put(frame, DCM_FrameOfReferenceUID, frame_of_reference);
-  if (source.study_uid.empty() || source.series_uid.empty() || !source.CanBeReferenced()) return;
+  if (source.study_uid.empty() || !source.CanBeReferenced()) return;
   DcmItem& study = AddItem(frame, DCM_RTReferencedStudySequence);
   Put(study, DCM_ReferencedSOPClassUID, UID_RETIRED_DetachedStudyManagementSOPClass);
   Put(study, DCM_ReferencedSOPInstanceUID, source.study_uid);
@@ -193,7 +193,7 @@ RtWriteResult WriteRtStruct(const Volume& labels, const SourceSeries& source, co
     for (size_t i = 0; i < planes.size(); ++i) {
       for (const Polygon& polygon : OutlinesOf(planes[i], label, source.rows, source.columns)) {
         DcmItem& contour = AddItem(outline, DCM_ContourSequence);
-        if (source.slices[i].CanBeReferenced())
+        if (source.CanBeReferenced())
           PutReference(AddItem(contour, DCM_ContourImageSequence), source.slices[i]);
         Put(contour, DCM_ContourGeometricType, "CLOSED_PLANAR");
         Put(contour, DCM_NumberOfContourPoints, std::to_string(polygon.size()));

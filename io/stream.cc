@@ -208,7 +208,13 @@ std::unique_ptr<Stream> Unpack(Stream& packed, Packing packing, const std::strin
 
 uint64_t AppendFrom(Stream& stream, std::vector<std::byte>& bytes, uint64_t size,
                     const std::string& name) {
-  CheckMemory(std::min(size, stream.Capacity()), name);
+  const uint64_t most = stream.Capacity(), claimed = std::min(size, most);
+  const auto* file = dynamic_cast<const FileStream*>(&stream);
+  if (dynamic_cast<const Unpacker*>(&stream) || (file && file->compressed())) {
+    CheckUnpacked(claimed, most, name);
+  } else {
+    CheckMemory(claimed, name);
+  }
   const size_t start = bytes.size();
   uint64_t done = 0;
   uint64_t grown = std::min<uint64_t>(size, uint64_t{1} << 20);

@@ -241,4 +241,13 @@ std::vector<uint16_t> Volume::ToLabels(const std::string& name) const {
   return labels;
 }
 
+void NoteIfComputed(std::string_view text, Volume& volume) {
+  for (const char* word : {"synthetic", "simulated"}) {
+    if (text.substr(0, std::string_view(word).size()) != word) continue;
+    volume.description = std::string(word) + ", not acquired";
+    volume.notes.push_back(std::string("the header says that this image is ") + word +
+                           ": computed, not acquired");
+  }
+}
+
 }  // namespace avocet::io

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -83,7 +84,8 @@ struct Volume {
   std::shared_ptr<const SourceHeader> source;  // may be null
   std::string modality;                        // "" when unknown; "CT", "MR", ...
   // What a derived volume is ("synthetic, ..."); ASCII, written where a format has a place for it
-  // (NIfTI descrip, 79 characters; NRRD content; MetaImage Comment). Readers leave it empty.
+  // (NIfTI descrip, 79 characters; NRRD content; MetaImage Comment). Readers fill it by
+  // NoteIfComputed alone: other free text may name a patient.
   std::string description;
   std::vector<std::string>
       notes;  // what was odd about the file, one sentence each, no patient data
@@ -109,5 +111,9 @@ struct Volume {
   // [0, 65535] within 1e-3; otherwise throws IoError naming `name` and the first offending value.
   std::vector<uint16_t> ToLabels(const std::string& name) const;
 };
+
+// Where the text that a header has for the user says "synthetic" or "simulated" first, as what
+// Avocet computes does: says so in the notes, and in the description, so that copies say it too.
+void NoteIfComputed(std::string_view text, Volume& volume);
 
 }  // namespace avocet::io

@@ -4,10 +4,13 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/core/CPUAllocator.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <tuple>
+#include <type_traits>
 
 #include "kernels/bi_wkv_check.h"
 #include "kernels/bi_wkv_cpu.h"
@@ -17,71 +20,177 @@ namespace {
 
 using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
 
-void CheckCpuType(const at::Tensor& k) {
-  TORCH_CHECK(k.scalar_type() == at::kFloat || k.scalar_type() == at::kDouble,
-              "bi_wkv: the CPU kernel takes float32 or float64, got ", k.scalar_type());
+// Segments of a tile where a row is cut into tiles.
+constexpr int64_t kTileSegments = 8;
+// Tokens times blocks that a thread works on at once: what it reads twice stays in its second
+// cache.
+constexpr int64_t kGroupTokens = 3200;
+
+template <typename S>
+const WkvKernels<S>& KernelsFor(const WkvCpuKernels& all) {
+  if constexpr (std::is_same_v<S, float>) {
+    return all.f32;
+  } else if constexpr (std::is_same_v<S, double>) {
+    return all.f64;
+  } else if constexpr (std::is_same_v<S, WkvBFloat16>) {
+    return all.bf16;
+  } else {
+    return all.f16;
+  }
+}
+
+// Calls visit(S{}) with the storage type of `type`.
+template <typename Visit>
+void WithStorage(at::ScalarType type, Visit visit) {
+  switch (type) {
+    case at::kFloat:
+      return visit(float{});
+    case at::kDouble:
+      return visit(double{});
+    case at::kBFloat16:
+      return visit(WkvBFloat16{});
+    case at::kHalf:
+      return visit(WkvHalf{});
+    default:
+      TORCH_CHECK(false, "bi_wkv: tensors must be float32, float64, bfloat16 or float16, got ",
+                  type);
+  }
 }
 
 template <typename Args>
-int64_t Tasks(const Args& a) {
-  return a.batch * ((a.channels + kWkvBlock - 1) / kWkvBlock);
+int64_t Blocks(const Args& a) {
+  return a.batch * WkvBlocks(a.channels);
 }
 
-template <typename T>
-void RunForward(const at::Tensor& w, const at::Tensor& u, const at::Tensor& k, const at::Tensor& v,
-                int64_t split, at::Tensor& y) {
-  WkvForwardArgs<T> a;
-  a.batch = k.size(0), a.tokens = k.size(1), a.channels = k.size(2), a.split = split;
-  a.w = w.const_data_ptr<T>(), a.u = u.const_data_ptr<T>();
-  a.k = k.const_data_ptr<T>(), a.v = v.const_data_ptr<T>();
-  a.y = y.mutable_data_ptr<T>();
-  const WkvCpuKernels& kernels = SelectWkvCpuKernels();
-  at::parallel_for(0, Tasks(a), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      if constexpr (std::is_same_v<T, float>) {
-        kernels.forward_f32(a, task);
-      } else {
-        kernels.forward_f64(a, task);
-      }
+// With enough blocks for all threads, each thread takes some and needs not wait for the others;
+// otherwise rows are cut into tiles. The result is the same.
+template <typename Args>
+bool EnoughBlocks(const Args& a) {
+  return Blocks(a) >= 4 * at::get_num_threads() && a.tokens <= 4096;
+}
+
+// Calls work(args, tile) for a thread's blocks, whole rows of some at a time, with a workspace that
+// the thread reuses.
+template <typename Args, typename Work>
+void ForEachThread(const Args& args, int64_t workspace_bytes, Work work) {
+  const int64_t columns = WkvBlocks(args.channels);
+  const int64_t group = std::max<int64_t>(1, kGroupTokens / args.tokens);
+  at::parallel_for(0, Blocks(args), 1, [&](int64_t begin, int64_t end) {
+    Args a = args;
+    const auto memory =
+        c10::GetCPUAllocator()->allocate(workspace_bytes * std::min({group, columns, end - begin}));
+    a.workspace = memory.get();
+    for (int64_t first = begin; first < end;) {
+      const int64_t last = std::min({end, (first / columns + 1) * columns, first + group});
+      a.workspace_block = first;
+      work(a, WkvTile{first, last, 0, WkvSegments(a.tokens), true});
+      first = last;
     }
   });
 }
 
-template <typename T>
-void RunBackward(const at::Tensor& g, const at::Tensor& w, const at::Tensor& u, const at::Tensor& k,
-                 const at::Tensor& v, int64_t split, bool official_gradient, at::Tensor& gk,
-                 at::Tensor& gv, at::Tensor& gw, at::Tensor& gu) {
-  WkvBackwardArgs<T> a;
-  a.batch = k.size(0), a.tokens = k.size(1), a.channels = k.size(2), a.split = split;
-  a.official_gradient = official_gradient;
-  a.w = w.const_data_ptr<T>(), a.u = u.const_data_ptr<T>();
-  a.k = k.const_data_ptr<T>(), a.v = v.const_data_ptr<T>(), a.g = g.const_data_ptr<T>();
-  a.gk = gk.mutable_data_ptr<T>(), a.gv = gv.mutable_data_ptr<T>();
-  a.gw = gw.mutable_data_ptr<double>(), a.gu = gu.mutable_data_ptr<double>();
-  const WkvCpuKernels& kernels = SelectWkvCpuKernels();
-  at::parallel_for(0, Tasks(a), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      if constexpr (std::is_same_v<T, float>) {
-        kernels.backward_f32(a, task);
-      } else {
-        kernels.backward_f64(a, task);
-      }
+// Work over all tiles; neighbours in memory are neighbours in order.
+template <typename Args, typename Work>
+void ForEachTile(const Args& a, Work work) {
+  const int64_t segments = WkvSegments(a.tokens), columns = WkvBlocks(a.channels);
+  const int64_t tiles = (segments + kTileSegments - 1) / kTileSegments;
+  at::parallel_for(0, a.batch * tiles, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t index = begin; index < end; ++index) {
+      const int64_t block = index / tiles * columns, first = index % tiles * kTileSegments;
+      work(a, WkvTile{block, block + columns, first, std::min(first + kTileSegments, segments),
+                      false});
     }
   });
+}
+template <typename Args, typename Work>
+void ForEachWhole(const Args& a, Work work) {
+  at::parallel_for(0, Blocks(a), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) work(a, block);
+  });
+}
+
+template <typename S>
+void RunForward(WkvForwardArgs<S> a) {
+  const WkvCpuKernels& all = SelectWkvCpuKernels();
+  const WkvForwardKernels<S>& kernels = KernelsFor<S>(all).forward;
+  const int64_t bytes = all.workspace(a.tokens, false, std::is_same_v<S, double>);
+  if (a.split != 0) {
+    ForEachWhole(a, kernels.official);
+  } else if (EnoughBlocks(a)) {
+    ForEachThread(a, bytes, [&](const WkvForwardArgs<S>& mine, WkvTile tile) {
+      kernels.totals(mine, tile);
+      for (int64_t block = tile.first_block; block < tile.last_block; ++block)
+        kernels.combine(mine, block);
+      kernels.outputs(mine, tile);
+    });
+  } else {
+    const auto memory = c10::GetCPUAllocator()->allocate(bytes * Blocks(a));
+    a.workspace = memory.get();
+    ForEachTile(a, kernels.totals);
+    ForEachWhole(a, kernels.combine);
+    ForEachTile(a, kernels.outputs);
+  }
+}
+
+template <typename S>
+void RunBackward(WkvBackwardArgs<S> a) {
+  const WkvCpuKernels& all = SelectWkvCpuKernels();
+  const WkvBackwardKernels<S>& kernels = KernelsFor<S>(all).backward;
+  const int64_t bytes = all.workspace(a.tokens, true, std::is_same_v<S, double>);
+  if (a.split != 0) {
+    ForEachWhole(a, kernels.official);
+  } else if (EnoughBlocks(a)) {
+    ForEachThread(a, bytes, [&](const WkvBackwardArgs<S>& mine, WkvTile tile) {
+      const int64_t first = tile.first_block, last = tile.last_block;
+      kernels.totals(mine, tile);
+      for (int64_t block = first; block < last; ++block) kernels.combine(mine, block);
+      kernels.adjoints(mine, tile);
+      for (int64_t block = first; block < last; ++block) kernels.combine_adjoints(mine, block);
+      kernels.gradients(mine, tile);
+      for (int64_t block = first; block < last; ++block) kernels.finish(mine, block);
+    });
+  } else {
+    const auto memory = c10::GetCPUAllocator()->allocate(bytes * Blocks(a));
+    a.workspace = memory.get();
+    ForEachTile(a, kernels.totals);
+    ForEachWhole(a, kernels.combine);
+    ForEachTile(a, kernels.adjoints);
+    ForEachWhole(a, kernels.combine_adjoints);
+    ForEachTile(a, kernels.gradients);
+    ForEachWhole(a, kernels.finish);
+  }
+}
+
+// The type of the sums, and of w and u on their way in.
+at::ScalarType StateType(const at::Tensor& k) {
+  return k.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+template <typename S>
+const S* Pointer(const at::Tensor& x) {
+  return static_cast<const S*>(x.const_data_ptr());
+}
+template <typename S>
+S* MutablePointer(at::Tensor& x) {
+  return static_cast<S*>(x.mutable_data_ptr());
 }
 
 at::Tensor ForwardCpu(const at::Tensor& w, const at::Tensor& u, const at::Tensor& k,
                       const at::Tensor& v, int64_t split, bool official_gradient) {
   CheckBiWkv(w, u, k, v, split, official_gradient);
-  CheckCpuType(k);
   at::Tensor y = at::empty(k.sizes(), k.options().memory_format(at::MemoryFormat::Contiguous));
-  if (y.numel() == 0) return y;
-  const auto wc = w.contiguous(), uc = u.contiguous(), kc = k.contiguous(), vc = v.contiguous();
-  if (k.scalar_type() == at::kFloat) {
-    RunForward<float>(wc, uc, kc, vc, split, y);
-  } else {
-    RunForward<double>(wc, uc, kc, vc, split, y);
-  }
+  const auto wc = w.to(StateType(k)).contiguous(), uc = u.to(StateType(k)).contiguous();
+  const auto kc = k.contiguous(), vc = v.contiguous();
+  WithStorage(k.scalar_type(), [&](auto storage) {
+    using S = decltype(storage);
+    using T = typename WkvState<S>::Type;
+    if (y.numel() == 0) return;
+    WkvForwardArgs<S> a;
+    a.batch = k.size(0), a.tokens = k.size(1), a.channels = k.size(2), a.split = split;
+    a.w = Pointer<T>(wc), a.u = Pointer<T>(uc), a.k = Pointer<S>(kc), a.v = Pointer<S>(vc);
+    a.y = MutablePointer<S>(y);
+    RunForward(a);
+  });
   return y;
 }
 
@@ -89,7 +198,6 @@ Gradients BackwardCpu(const at::Tensor& g, const at::Tensor& w, const at::Tensor
                       const at::Tensor& k, const at::Tensor& v, int64_t split,
                       bool official_gradient) {
   CheckBiWkv(w, u, k, v, split, official_gradient);
-  CheckCpuType(k);
   TORCH_CHECK(g.sizes() == k.sizes() && g.scalar_type() == k.scalar_type(),
               "bi_wkv_backward: the gradient must be ", k.scalar_type(), " ", k.sizes(), ", got ",
               g.scalar_type(), " ", g.sizes());
@@ -98,14 +206,21 @@ Gradients BackwardCpu(const at::Tensor& g, const at::Tensor& w, const at::Tensor
   if (k.numel() == 0) return {at::zeros_like(w), at::zeros_like(u), gk, gv};
   const auto rows = k.options().dtype(at::kDouble);
   at::Tensor gw = at::empty({k.size(0), k.size(2)}, rows), gu = at::empty_like(gw);
-  const auto gc = g.contiguous(), wc = w.contiguous(), uc = u.contiguous(), kc = k.contiguous(),
-             vc = v.contiguous();
-  if (k.scalar_type() == at::kFloat) {
-    RunBackward<float>(gc, wc, uc, kc, vc, split, official_gradient, gk, gv, gw, gu);
-  } else {
-    RunBackward<double>(gc, wc, uc, kc, vc, split, official_gradient, gk, gv, gw, gu);
-  }
-  return {gw.sum(0).to(k.scalar_type()), gu.sum(0).to(k.scalar_type()), gk, gv};
+  const auto wc = w.to(StateType(k)).contiguous(), uc = u.to(StateType(k)).contiguous();
+  const auto gc = g.contiguous(), kc = k.contiguous(), vc = v.contiguous();
+  WithStorage(k.scalar_type(), [&](auto storage) {
+    using S = decltype(storage);
+    using T = typename WkvState<S>::Type;
+    WkvBackwardArgs<S> a;
+    a.batch = k.size(0), a.tokens = k.size(1), a.channels = k.size(2), a.split = split;
+    a.official_gradient = official_gradient;
+    a.w = Pointer<T>(wc), a.u = Pointer<T>(uc);
+    a.k = Pointer<S>(kc), a.v = Pointer<S>(vc), a.g = Pointer<S>(gc);
+    a.gk = MutablePointer<S>(gk), a.gv = MutablePointer<S>(gv);
+    a.gw = gw.mutable_data_ptr<double>(), a.gu = gu.mutable_data_ptr<double>();
+    RunBackward(a);
+  });
+  return {gw.sum(0).to(w.scalar_type()), gu.sum(0).to(u.scalar_type()), gk, gv};
 }
 
 // Shapes only, for fake tensors.

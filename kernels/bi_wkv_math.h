@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The scan arithmetic of Bi-WKV, shared by the CPU kernels (S = a vector of channels) and the CUDA
-// kernels (S = a scalar), so that CPU tests exercise what the GPU runs.
+// What the CPU kernels (S = a vector of channels) and the CUDA kernels (S = a scalar) share.
 #if defined(__CUDACC__)
 #define AVOCET_HOST_DEVICE __host__ __device__ __forceinline__
 #else
@@ -23,46 +22,5 @@ struct Sums {
   S num;
   S den;
 };
-
-// Moves the sums one token on: lambda * sums + e * (v, 1), with lambda = e^{-w} given as
-// delta = 1 - lambda. Subtracting delta * sum keeps lambda's distance from 1 to full relative
-// precision; rounding lambda itself would compound to T * 6e-8 over T tokens.
-template <typename S>
-AVOCET_HOST_DEVICE void Advance(Sums<S>& sums, S e, S v, S delta) {
-  sums.num = (sums.num - delta * sums.num) + e * v;
-  sums.den = (sums.den - delta * sums.den) + e;
-}
-
-// y_t from the sums over earlier tokens, over later tokens, and the token itself (bonus = e^u).
-// Returns numerator and denominator.
-template <typename S>
-AVOCET_HOST_DEVICE Sums<S> Output(const Sums<S>& past, const Sums<S>& future, S e, S v, S bonus) {
-  const S self = bonus * e;
-  return {past.num + future.num + self * v, past.den + future.den + self};
-}
-
-// Backward. With p_t = g_t / D_t and q_t = p_t y_t, `past` and `future` are one-sided sums of (p,
-// q) over earlier and later tokens (num = p, den = q).
-template <typename S>
-struct TokenGradient {
-  S k;
-  S v;
-  S u;
-};
-
-template <typename S>
-AVOCET_HOST_DEVICE TokenGradient<S> Gradient(const Sums<S>& past, const Sums<S>& future, S e, S v,
-                                             S bonus, S p, S q) {
-  const S g = past.num + future.num + bonus * p;
-  const S h = past.den + future.den + bonus * q;
-  return {e * (v * g - h), e * g, bonus * e * (v * p - q)};
-}
-
-// Adds (p, q) to the adjoint sums and moves them one token on.
-template <typename S>
-AVOCET_HOST_DEVICE void AdvanceAdjoint(Sums<S>& sums, S p, S q, S delta) {
-  sums.num = (sums.num - delta * sums.num) + p;
-  sums.den = (sums.den - delta * sums.den) + q;
-}
 
 }  // namespace avocet::kernels::AVOCET_ISA

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include <functional>
+#include <string>
 
 #include "app/base/error.h"
 #include "app/base/progress.h"
@@ -13,6 +14,9 @@ namespace avocet::cli {
 // What the chosen subcommand will do once the command line is parsed. Numbers go to stdout,
 // progress and warnings to stderr through `progress`.
 using Action = std::function<ExitCode(Progress& progress)>;
+
+// --series and --regularise of the commands that take DICOM.
+void AddSeriesOptions(CLI::App& command, std::string& series, bool& regularise);
 
 // Each subcommand is one file with one such function: it adds itself to `app` and, when chosen,
 // sets `action`. The option struct is kept alive by the lambdas (shared_ptr).

@@ -84,11 +84,7 @@ void AddConvert(CLI::App& app, Action& action) {
                       "Ending of the files in the folder: nii.gz (default), nrrd, mha, ...");
   command->add_flag("--keep-text", options->keep_text,
                     "Keep free text of a NIfTI header, which may name the patient");
-  command->add_option("--series", options->series,
-                      "Which DICOM series: its number in 'avocet info', UID, or UID:N");
-  command->add_flag(
-      "--regularise", options->regularise,
-      "Resample a DICOM series with tilt, missing or uneven slices onto an even grid");
+  AddSeriesOptions(*command, options->series, options->regularise);
   command->callback([options, &action] {
     action = [options](Progress& progress) {
       std::error_code ignored;

@@ -29,9 +29,16 @@ void AddDegrade(CLI::App& app, Action& action) {
   core::DegradeJobOptions& o = *options;
   CLI::App* command = app.add_subcommand(
       "degrade", "Simulate a weaker scanner on MR volumes: k-space truncation, noise, blur, bias");
-  command->add_option("inputs", o.inputs, "Images, or folders of images")->required();
+  command
+      ->add_option("inputs", o.inputs,
+                   "Images, folders of images, DICOM series (a folder, its files, a DICOMDIR)")
+      ->required();
   command->add_option("-o,--output", o.output, "Volume for one image; a folder for several")
       ->required();
+  command->add_option("--format", o.format,
+                      "Ending of outputs in a folder: nrrd, mha, ... (default: as the image, or "
+                      "nii.gz)");
+  AddSeriesOptions(*command, o.series, o.regularise);
   command
       ->add_option("--coarser", *coarser,
                    "Acquired voxel side over the original one: one number, or three for i, j, k")

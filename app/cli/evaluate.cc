@@ -99,8 +99,12 @@ void AddEvaluate(CLI::App& app, Action& action) {
       "--source-series", options->source_series,
       "Folder of the DICOM images of masks that are DICOM SEG or RTSTRUCT (default: "
       "they lie on the grid of the other file)");
-  command->add_option("--series", options->series, "Which series of that folder")
-      ->needs("--source-series");
+  command->add_option("--series", options->series,
+                      "Which series of that folder; of a translation, which of the DICOM images");
+  command
+      ->add_flag("--regularise", options->regularise,
+                 "Resample DICOM images with tilt, missing or uneven slices onto an even grid")
+      ->group(translation);
   command->add_option("--csv", options->csv, "Write a CSV file, a row for each case and class");
   command->add_option("--json", options->json, "Write everything as JSON");
   command->add_option("--rows", *rows, "Print single cases up to this many rows")

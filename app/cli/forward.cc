@@ -57,6 +57,10 @@ void AddForward(CLI::App& app, Action& action) {
       "exact (the definition) or official (what the official CUDA kernel computes); "
       "default: what the model says, else exact");
   command->add_option("--dtype", options->dtype, "float32 or float64")->capture_default_str();
+  command
+      ->add_option("--precision", options->precision,
+                   "RWKV-UNet: matrix products in float32 or bfloat16 (CPUs with AMX)")
+      ->capture_default_str();
   command->add_flag("--allow-missing", options->allow_missing,
                     "Fill missing tensors with initial values instead of refusing");
   command->add_option("--device", options->device.text, "auto, cpu, cuda or cuda:N")

@@ -158,11 +158,7 @@ void AddInfo(CLI::App& app, Action& action) {
   command->add_flag("--header", options->header, "Every field of the header too (JSON has them)");
   command->add_flag("--json", options->json,
                     "Print JSON: an object, or an array for several files");
-  command->add_option("--series", options->info.series,
-                      "Which DICOM series to describe: its number in the list, UID, or UID:N");
-  command->add_flag(
-      "--regularise", options->info.regularise,
-      "Resample a DICOM series with tilt, missing or uneven slices onto an even grid");
+  AddSeriesOptions(*command, options->info.series, options->info.regularise);
   command->add_flag("--show-patient", options->info.show_patient,
                     "Show names and numbers of patients, hidden otherwise");
   command->callback([options, &action] {

@@ -29,13 +29,20 @@ void AddTranslate(CLI::App& app, Action& action) {
   auto options = std::make_shared<core::TranslateOptions>();
   CLI::App* command = app.add_subcommand(
       "translate", "Translate MR volumes (3T to 7T-like); the output is synthetic");
-  command->add_option("inputs", options->inputs, "Images, or folders of images")->required();
+  command
+      ->add_option("inputs", options->inputs,
+                   "Images, folders of images, DICOM series (a folder, its files, a DICOMDIR)")
+      ->required();
   command->add_option("-m,--model", options->model, "Model file, or the name of a shipped model")
       ->required();
   command
       ->add_option("-o,--output", options->output,
                    "Volume for one image; a folder for several (NAME_synthetic in it)")
       ->required();
+  command->add_option("--format", options->format,
+                      "Ending of outputs in a folder: nrrd, mha, ... (default: as the image, or "
+                      "nii.gz)");
+  AddSeriesOptions(*command, options->series, options->regularise);
   command
       ->add_option("--plane", options->plane,
                    "Of the slices: axial, coronal, sagittal, or auto (as acquired, else the "

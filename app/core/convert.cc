@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/core/convert.h"
 
-#include <map>
-#include <new>
 #include <utility>
 
 #include "app/base/error.h"
+#include "app/core/batch.h"
 #include "app/core/inputs.h"
+#include "app/core/output_files.h"
+#include "app/core/output_plan.h"
 #include "io/format.h"
 #include "io/format_list.h"
 #include "io/nifti.h"
@@ -43,12 +44,15 @@ std::string ConvertOptions::Check() const {
 std::string ConvertBatchOptions::Check() const {
   if (inputs.empty()) return "no input is given";
   if (output.empty()) return "no output folder is given";
-  const io::Format* known = io::FormatByName("x." + format);
-  if (!known || !known->CanWrite()) {
-    return "--format is '" + format + "'; it must be one of " + io::WritableExtensions() +
-           ", without the dot";
-  }
-  return "";
+  return Names().Check();
+}
+
+OutputNames ConvertBatchOptions::Names() const {
+  OutputNames names;
+  names.output = output;
+  names.format = format;
+  names.only_folder = true;
+  return names;
 }
 
 namespace {
@@ -64,7 +68,11 @@ ConvertResult WriteAs(io::Volume volume, const fs::path& output, bool keep_text)
   result.frames = volume.frames;
   result.notes = volume.notes;
   const auto nifti = std::dynamic_pointer_cast<const io::NiftiSource>(volume.source);
-  if (nifti && !keep_text) volume.source = nifti->GridOnly();
+  if (nifti && keep_text) {
+    volume.description.clear();  // the header's own text is kept whole
+  } else if (nifti) {
+    volume.source = nifti->GridOnly();
+  }
   io::WriteVolume(volume, output);
   return result;
 }
@@ -73,6 +81,7 @@ ConvertResult WriteAs(io::Volume volume, const fs::path& output, bool keep_text)
 
 ConvertResult Convert(const ConvertOptions& options, Progress& progress) {
   if (const std::string wrong = options.Check(); !wrong.empty()) throw OptionError(wrong);
+  GuardOriginals(options.output, {options.input});
   UpdateOrThrow(progress, 0, "reading " + options.input.filename().string());
   PartOf reading(progress, 0, 0.8);
   io::ReadOptions read;
@@ -86,53 +95,27 @@ ConvertResult Convert(const ConvertOptions& options, Progress& progress) {
 
 ConvertBatchResult ConvertToFolder(const ConvertBatchOptions& options, Progress& progress) {
   if (const std::string wrong = options.Check(); !wrong.empty()) throw OptionError(wrong);
-  std::error_code error;
-  if (fs::exists(options.output, error) && !fs::is_directory(options.output, error)) {
-    throw OptionError("'" + options.output.string() +
-                      "' is a file; several images are written to a folder");
-  }
   PartOf looking(progress, 0, 0.1);
   const std::vector<JobInput> inputs =
       ExpandInputs(options.inputs, options.series, options.regularise, true, looking);
+  const OutputPlan plan = PlanOutputs(options.Names(), options.inputs, inputs);
   ConvertBatchResult batch;
-  std::map<fs::path, fs::path> input_of;
-  for (const JobInput& input : inputs) {
+  for (const PlannedOutput& file : plan.files) {
     ConvertCase item;
-    item.input = input.path;
-    item.output = options.output / (input.name + "." + options.format);
-    item.error = input.error;
-    if (fs::equivalent(item.input, item.output, error)) {
-      throw OptionError("'" + item.output.string() + "' is an input itself; choose another folder");
-    }
-    const auto [other, fresh] = input_of.emplace(item.output, item.input);
-    if (!fresh) {
-      throw OptionError("'" + other->second.string() + "' and '" + item.input.string() +
-                        "' would both be written to '" + item.output.string() +
-                        "'; convert them into two folders");
-    }
+    item.input = file.input;
+    item.output = file.output;
+    item.error = file.error;
     batch.cases.push_back(std::move(item));
   }
-  fs::create_directories(options.output, error);
-  if (error) {
-    throw IoError("the folder '" + options.output.string() +
-                  "' cannot be made: " + error.message());
-  }
+  MakeWritableFolder(options.output);
   const double share = 0.9 / static_cast<double>(inputs.size());
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    ConvertCase& item = batch.cases[i];
+  batch.failed = RunBatch(true, batch.cases, [&](size_t i) {
     const double begin = 0.1 + static_cast<double>(i) * share;
     UpdateOrThrow(progress, begin, "converting " + inputs[i].name);
-    try {
-      PartOf reading(progress, begin, begin + share * 0.8);
-      item.result = WriteAs(ReadInput(inputs[i], options.regularise, reading), item.output,
-                            options.keep_text);
-    } catch (const IoError& failure) {
-      item.error = failure.what();
-    } catch (const std::bad_alloc&) {
-      item.error = "'" + item.input.string() + "' needs more memory than there is";
-    }
-    if (!item.error.empty()) ++batch.failed;
-  }
+    PartOf reading(progress, begin, begin + share * 0.8);
+    batch.cases[i].result = WriteAs(ReadInput(inputs[i], options.regularise, reading),
+                                    batch.cases[i].output, options.keep_text);
+  });
   return batch;
 }
 

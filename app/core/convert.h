@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/base/progress.h"
+#include "app/core/output_plan.h"
 #include "io/volume.h"
 
 namespace avocet::core {
@@ -50,6 +51,7 @@ struct ConvertBatchOptions {
   bool regularise = false;
 
   std::string Check() const;
+  OutputNames Names() const;
 };
 
 struct ConvertCase {

@@ -4,9 +4,11 @@
 #include <cstdio>
 
 #include "app/base/error.h"
-#include "app/core/file_plan.h"
+#include "app/core/batch.h"
+#include "app/core/image_checks.h"
 #include "app/core/manifest.h"
 #include "app/core/output_files.h"
+#include "app/core/output_plan.h"
 #include "app/core/version.h"
 #include "io/file_util.h"
 #include "io/volume_io.h"
@@ -16,9 +18,9 @@ namespace fs = std::filesystem;
 namespace {
 
 // FNV-1a: each image of a folder has noise of its own, whatever else is in the folder.
-uint64_t SeedFor(const fs::path& input, uint64_t seed) {
+uint64_t SeedFor(const std::string& name, uint64_t seed) {
   uint64_t hash = 14695981039346656037u ^ seed;
-  for (const char c : io::StemOf(input)) {
+  for (const char c : name) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
   }
   return hash;
@@ -46,13 +48,12 @@ std::string Text(double value) {
   return text;
 }
 
-void RunCase(const DegradeJobOptions& options, DegradeCase& item) {
-  const io::Volume image = io::ReadVolume(item.input);
-  if (image.components != 1 || image.frames != 1) {
-    throw IoError("'" + item.input.string() + "' is not a scalar volume of one frame");
-  }
+void RunCase(const DegradeJobOptions& options, const JobInput& input, DegradeCase& item,
+             Progress& progress) {
+  const io::Volume image = ReadInput(input, options.regularise, progress);
+  RequireGreyVolume(image, item.input.string(), "degrade");
   preprocess::DegradeOptions degrade = options.degrade;
-  degrade.seed = SeedFor(item.input, options.degrade.seed);
+  degrade.seed = SeedFor(input.name, options.degrade.seed);
   // A single slice is not truncated across itself.
   for (int a = 0; a < 3; ++a) {
     if (image.geometry.size[a] == 1) degrade.coarser[a] = 1;
@@ -80,7 +81,9 @@ void RunCase(const DegradeJobOptions& options, DegradeCase& item) {
   Manifest manifest;
   manifest.job = "degrade";
   manifest.input = item.input;
-  manifest.input_sha256 = io::Sha256OfFile(item.input);
+  const std::vector<fs::path> files = FilesOf(input, image);
+  manifest.input_sha256 = io::Sha256OfFiles(files);
+  manifest.input_files = files.size();
   manifest.output = item.output;
   manifest.output_sha256 = io::Sha256OfFile(item.output);
   const auto& d = options.degrade;
@@ -108,36 +111,41 @@ void RunCase(const DegradeJobOptions& options, DegradeCase& item) {
 std::string DegradeJobOptions::Check() const {
   if (inputs.empty()) return "no input is given; name an image or a folder of images";
   if (output.empty()) return "no output is given; name a file or folder with --output";
+  if (const std::string wrong = Names().Check(); !wrong.empty()) return wrong;
   return degrade.Check();
+}
+
+OutputNames DegradeJobOptions::Names() const {
+  OutputNames names;
+  names.output = output;
+  names.format = format;
+  return names;
 }
 
 DegradeResult RunDegrade(const DegradeJobOptions& options, Progress& progress) {
   if (const std::string wrong = options.Check(); !wrong.empty()) throw OptionError(wrong);
   DegradeResult result;
-  for (const PlannedFile& file : PlanFiles(options.inputs, options.output, "")) {
-    result.cases.emplace_back();
-    result.cases.back().input = file.input;
-    result.cases.back().output = file.output;
+  const OutputNames names = options.Names();
+  PartOf looking(progress, 0, 0.02);
+  const std::vector<JobInput> inputs = ExpandInputs(
+      options.inputs, options.series, options.regularise, !NamesOneFile(names), looking);
+  const OutputPlan plan = PlanOutputs(names, options.inputs, inputs);
+  CheckOutput(plan, options.output);
+  for (const PlannedOutput& file : plan.files) {
+    DegradeCase item;
+    item.input = file.input;
+    item.output = file.output;
+    item.error = file.error;
+    result.cases.push_back(std::move(item));
   }
-  const bool several = GoesToFolder(options.inputs, options.output);
-  if (several) {
-    MakeWritableFolder(options.output);
-  } else {
-    const fs::path parent = options.output.parent_path();
-    CheckFolderWritable(parent.empty() ? fs::path(".") : parent);
-  }
-  for (size_t i = 0; i < result.cases.size(); ++i) {
-    DegradeCase& item = result.cases[i];
-    UpdateOrThrow(progress, static_cast<double>(i) / static_cast<double>(result.cases.size()),
-                  item.input.filename().string());
-    try {
-      RunCase(options, item);
-    } catch (const IoError& error) {
-      if (!several) throw;
-      item.error = error.what();
-      ++result.failed;
-    }
-  }
+  if (plan.to_folder) MakeWritableFolder(options.output);
+  const double share = 0.98 / static_cast<double>(inputs.size());
+  result.failed = RunBatch(plan.to_folder, result.cases, [&](size_t i) {
+    const double begin = 0.02 + static_cast<double>(i) * share;
+    UpdateOrThrow(progress, begin, inputs[i].name);
+    PartOf part(progress, begin, begin + share);
+    RunCase(options, inputs[i], result.cases[i], part);
+  });
   progress.Update(1, "done");
   return result;
 }

@@ -6,17 +6,22 @@
 #include <vector>
 
 #include "app/base/progress.h"
+#include "app/core/output_plan.h"
 #include "models/preprocess/degrade.h"
 
 namespace avocet::core {
 
 // Simulates a weaker scanner on real volumes, for training pairs and for judging: `avocet degrade`.
 struct DegradeJobOptions {
-  std::vector<std::filesystem::path> inputs;  // files or folders
-  std::filesystem::path output;  // a file for one input file, otherwise a folder; names are kept
-  preprocess::DegradeOptions degrade;  // the seed is combined with the input's file name
+  std::vector<std::filesystem::path> inputs;  // files or folders, DICOM too: see ExpandInputs
+  std::filesystem::path output;  // a file for one input image, otherwise a folder; names are kept
+  std::string format;       // ending of outputs in a folder, "nrrd"; "" = the input's, or nii.gz
+  std::string series;       // of DICOM inputs: as in io::ChooseSeries
+  bool regularise = false;  // of DICOM inputs: as in io::DicomReadOptions
+  preprocess::DegradeOptions degrade;  // the seed is combined with the input's name
 
   std::string Check() const;
+  OutputNames Names() const;
 };
 
 struct DegradeCase {

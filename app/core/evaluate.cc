@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "app/core/evaluate_pairs.h"
 #include "app/core/evaluate_report.h"
 #include "app/core/evaluate_translation.h"
 #include "app/core/label_names.h"
@@ -35,69 +36,6 @@ std::string Triple(const std::array<double, 3>& v) {
   return Text(v[0]) + " x " + Text(v[1]) + " x " + Text(v[2]);
 }
 
-// Last part of a path, also of "folder/".
-std::string NameOfPath(const fs::path& path) {
-  const fs::path name = path.filename();
-  return name.empty() ? path.parent_path().filename().string() : name.string();
-}
-
-// Pairs of files, with what was left over.
-EvaluatedSet FindPairs(const fs::path& prediction, const fs::path& reference) {
-  EvaluatedSet set;
-  for (const fs::path* path : {&prediction, &reference}) {
-    if (!fs::exists(*path))
-      throw IoError(path->string() + " does not exist; give an existing file or folder");
-  }
-  const bool folders = fs::is_directory(prediction);
-  if (folders != fs::is_directory(reference))
-    throw OptionError("one of " + prediction.string() + " and " + reference.string() +
-                      " is a folder and the other a file; give two files or two folders");
-  if (!folders) {
-    EvaluatedCase item;
-    item.name = io::StemOf(prediction);
-    item.prediction = prediction;
-    item.reference = reference;
-    set.cases.push_back(std::move(item));
-    return set;
-  }
-  std::map<std::string, fs::path> references;
-  for (const fs::path& path : ListMasks(reference)) references.emplace(io::StemOf(path), path);
-  for (const fs::path& path : ListMasks(prediction)) {
-    std::string stem = io::StemOf(path);
-    // What 'avocet translate' calls its outputs.
-    const std::string suffix = "_synthetic";
-    if (references.count(stem) == 0 && stem.size() > suffix.size() &&
-        stem.compare(stem.size() - suffix.size(), suffix.size(), suffix) == 0) {
-      stem.resize(stem.size() - suffix.size());
-    }
-    const auto found = references.find(stem);
-    if (found == references.end()) {
-      set.unpaired_predictions.push_back(path.filename().string());
-      continue;
-    }
-    EvaluatedCase item;
-    item.name = found->first;
-    item.prediction = path;
-    item.reference = found->second;
-    set.cases.push_back(std::move(item));
-    references.erase(found);
-  }
-  for (const auto& [name, path] : references)
-    set.unpaired_references.push_back(path.filename().string());
-  if (set.cases.empty())
-    throw IoError("no volume in " + prediction.string() + " has a namesake in " +
-                  reference.string() + "; predictions and references are paired by file name");
-  return set;
-}
-
-// One label volume of a mask file; segments that overlap have none.
-io::Volume OnlyVolume(MaskFile mask, const fs::path& path) {
-  if (mask.volumes.size() != 1)
-    throw IoError(path.string() + " holds structures that overlap, which one label volume cannot " +
-                  "show; 'avocet export' writes them to several");
-  return std::move(mask.volumes[0]);
-}
-
 // Numbers of segments need not be the values of the label map that they were made from.
 std::string MeaningOfValues(const MaskFile& mask, const fs::path& path) {
   std::string text = "the values of '" + path.filename().string() + "' are the numbers of its " +
@@ -119,9 +57,9 @@ class CaseScorer {
     for (const auto& [value, name] : names) named_.push_back(value);
   }
 
-  void Run(EvaluatedCase& item) const {
+  void Run(EvaluatedCase& item, Progress& progress) const {
     if (options_.task == "translation") {
-      ScoreTranslation(options_, protocols_, item);
+      ScoreTranslation(options_, protocols_, item, progress);
       return;
     }
     io::Volume prediction, reference;
@@ -211,8 +149,11 @@ void ScoreSet(const CaseScorer& scorer, const std::string& what, EvaluatedSet& s
     EvaluatedCase& item = set.cases[n];
     UpdateOrThrow(progress, static_cast<double>(n) / static_cast<double>(set.cases.size()),
                   what + " " + item.name);
+    const double share = 1.0 / static_cast<double>(set.cases.size());
+    PartOf part(progress, static_cast<double>(n) * share, static_cast<double>(n + 1) * share);
     try {
-      scorer.Run(item);
+      if (!item.error.empty()) throw IoError(item.error);
+      scorer.Run(item, part);
       for (const std::string& note : item.notes) progress.Warn(item.name + ": " + note);
     } catch (const Cancelled&) {
       throw;
@@ -362,6 +303,10 @@ std::string EvaluateOptions::Check() const {
   if (image_size != 0 && (image_size < 16 || image_size > 4096))
     return "--image-size must be 0 (off) or between 16 and 4096";
   if (protocols.empty()) return "--protocol names no protocol";
+  if (task == "segmentation" && source_series.empty() && !series.empty())
+    return "--series chooses among the images of --source-series, which is not given";
+  if (task == "segmentation" && regularise)
+    return "--regularise is for --task translation; masks are never resampled";
   if (dims != 0 && dims != 2 && dims != 3) return "--dims must be 2 or 3";
   for (const int label : labels)
     if (label < 1 || label > 65535) return "--classes must be labels between 1 and 65535";
@@ -436,10 +381,15 @@ EvaluateResult RunEvaluate(const EvaluateOptions& given, Progress& progress) {
       if (seen.insert(name).second)
         result.protocols.push_back(metrics::MakeProtocol(name, protocol_options));
   }
-  result.set = FindPairs(options.prediction, options.reference);
+  SilentProgress silent;  // the share of the search in the whole is not known
+  const auto pairs = [&](const fs::path& prediction) {
+    return translation ? FindImagePairs(options, prediction, silent)
+                       : FindMaskPairs(prediction, options.reference);
+  };
+  result.set = pairs(options.prediction);
   if (!options.compare.empty()) {
     result.compare_name = NameOfPath(options.compare);
-    result.compared = FindPairs(options.compare, options.reference);
+    result.compared = pairs(options.compare);
     if (result.set.cases.size() == 1 && result.compared.cases.size() == 1)
       result.compared.cases[0].name = result.set.cases[0].name;
   }

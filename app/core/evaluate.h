@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "app/base/progress.h"
+#include "app/core/inputs.h"
 #include "io/volume.h"
 #include "models/metrics/aggregate.h"
 #include "models/metrics/detail_measures.h"
@@ -18,8 +19,9 @@ namespace avocet::core {
 
 // Scores predictions against references: `avocet evaluate`.
 struct EvaluateOptions {
-  // A file, or a folder whose files are paired by name. DICOM SEG and RTSTRUCT too: their values
-  // are segment numbers, or the positions of ROIs from 1.
+  // A file, or a folder whose files are paired by name. Masks may be DICOM SEG and RTSTRUCT: their
+  // values are segment numbers, or the positions of ROIs from 1. Images of a translation may be
+  // DICOM series: see ExpandInputs.
   std::filesystem::path prediction;
   std::filesystem::path reference;    // the same kind
   std::filesystem::path compare;      // "" or a second set of predictions, compared case by case
@@ -50,8 +52,9 @@ struct EvaluateOptions {
   uint64_t seed = 1234;
   int threads = 0;                      // 0 = all
   std::filesystem::path source_series;  // images of DICOM masks: where both files are such masks
-  std::string series;                   // which of the series there
-  std::filesystem::path csv, json;      // "" = not written
+  std::string series;       // which of the series there; of a translation, which of DICOM images
+  bool regularise = false;  // translation: of DICOM images, as in io::DicomReadOptions
+  std::filesystem::path csv, json;  // "" = not written
 
   std::string Check() const;
 };
@@ -73,6 +76,7 @@ struct EvaluatedCase {
   std::vector<metrics::ClassScores> classes;  // in the order of EvaluateResult::classes
 
   // Translation only.
+  JobInput prediction_input, reference_input;
   std::string subject;
   std::string plane;
   double data_range = 0;

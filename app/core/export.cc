@@ -9,6 +9,7 @@
 #include "app/base/error.h"
 #include "app/core/label_names.h"
 #include "app/core/mask_file.h"
+#include "app/core/output_files.h"
 #include "io/dicom_seg.h"
 #include "io/rtstruct.h"
 #include "io/segment_codes.h"
@@ -86,6 +87,7 @@ void ExportDicom(Masks& masks, const ExportOptions& options, ExportResult& resul
   for (size_t i = 0; i < masks.volumes.size(); ++i) {
     const std::set<int> values = Choose(masks.volumes[i], options, options.mask.string());
     const fs::path path = Numbered(options.output, i);
+    GuardOriginals(path, {options.mask});
     UpdateOrThrow(progress,
                   0.3 + 0.7 * static_cast<double>(i) / static_cast<double>(masks.volumes.size()),
                   path.string());
@@ -164,6 +166,7 @@ void ExportVolumes(Masks& masks, const ExportOptions& options, ExportResult& res
   for (size_t i = 0; i < masks.volumes.size(); ++i) {
     Choose(masks.volumes[i], options, options.mask.string());
     const fs::path path = Numbered(options.output, i);
+    GuardOriginals(path, {options.mask});
     io::WriteVolume(masks.volumes[i], path);
     result.files.push_back(path);
   }
@@ -197,6 +200,7 @@ ExportResult RunExport(const ExportOptions& options, Progress& progress) {
   const std::string wrong = options.Check();
   if (!wrong.empty()) throw OptionError(wrong);
   ExportResult result;
+  GuardOriginals(options.output, {options.mask});
   UpdateOrThrow(progress, Progress::kUnknown, "reading " + options.mask.string());
   Masks masks = ReadMasks(options, progress);
   result.notes = masks.notes;

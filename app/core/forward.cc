@@ -38,6 +38,13 @@ Network LoadUnet(const ForwardJobOptions& options, const models::TensorFile& fil
   load.allow_missing = options.allow_missing;
   const std::shared_ptr<models::RwkvUnet> network =
       models::LoadRwkvUnet(file, options.model.string(), load);
+  const models::Precision precision = models::PrecisionFromName(options.precision);
+  if (device.is_cpu() && type == at::kFloat) {
+    network->Freeze(precision);
+  } else if (precision != models::Precision::kFloat32) {
+    throw OptionError("--precision " + options.precision +
+                      " is for the CPU; leave it out, or add --device cpu");
+  }
   network->parameters().To(type);
   network->parameters().To(device);
   return {"rwkv-unet-" + network->config().variant, models::NameOf(network->wkv_mode()), 4,
@@ -48,6 +55,9 @@ Network LoadTranslator(const ForwardJobOptions& options, const models::TensorFil
                        at::ScalarType type, c10::Device device) {
   if (options.classes != 0) {
     throw OptionError("--classes has no meaning for FS-RWKV, which has no classes; leave it out");
+  }
+  if (options.precision != "float32") {
+    throw OptionError("--precision has a meaning for RWKV-UNet only; leave it out");
   }
   models::FsLoadOptions load;
   if (!options.wkv.empty()) {

@@ -3,21 +3,45 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+
+#include "app/base/error.h"
+#include "app/core/machine.h"
 
 namespace avocet::core {
 
+void RequireGreyVolume(const io::Volume& image, const std::string& name, const std::string& verb) {
+  if (image.components != 1) {
+    throw IoError("'" + name + "' has " + std::to_string(image.components) +
+                  " values per voxel (a colour picture?); give an image of one grey value to " +
+                  verb);
+  }
+  if (image.frames != 1) {
+    throw IoError("'" + name + "' holds " + std::to_string(image.frames) +
+                  " volumes (4D); extract the one to " + verb);
+  }
+  if (image.geometry.VoxelCount() == 0) throw IoError("'" + name + "' has no voxels");
+}
+
+void RequireMemory(double bytes, const std::string& name, const std::string& advice) {
+  const auto available = static_cast<double>(AvailableMemoryBytes());
+  if (available <= 0 || bytes <= available) return;
+  throw IoError("'" + name + "' would need about " + std::to_string(std::lround(bytes / 1e6)) +
+                " MB of memory, and " + std::to_string(std::lround(available / 1e6)) +
+                " MB are free; close other programs" + (advice.empty() ? "" : " or " + advice) +
+                ", or try with --force");
+}
+
 bool LooksLikeLabelMap(const std::vector<float>& values, const std::array<int64_t, 3>& size) {
   constexpr size_t kMostLabels = 600;
-  std::set<int> found;
-  int previous = -1;
+  std::vector<int64_t> voxels(65536);  // of each value
+  size_t found = 0;
   for (const float value : values) {
     if (!(value >= 0 && value <= 65535) || value != std::floor(value)) return false;
-    const int label = static_cast<int>(value);
-    if (label == previous) continue;
-    previous = label;
-    if (found.insert(label).second && found.size() > kMostLabels) return false;
+    if (voxels[static_cast<size_t>(value)]++ == 0 && ++found > kMostLabels) return false;
   }
+  // Besides 0, the value of padding or of slices that were not filled says nothing.
+  const auto padding =
+      static_cast<float>(std::max_element(voxels.begin() + 1, voxels.end()) - voxels.begin());
   // Of the neighbours along i of which one at least is foreground, how many are equal? Measured:
   // label maps of 2 to 200 structures 0.7 to 0.97, 8-bit images below 0.4.
   int64_t pairs = 0;
@@ -26,12 +50,14 @@ bool LooksLikeLabelMap(const std::vector<float>& values, const std::array<int64_
   for (int64_t row = 0; row < rows; ++row) {
     const float* line = values.data() + row * size[0];
     for (int64_t i = 1; i < size[0]; ++i) {
-      if (line[i] == 0 && line[i - 1] == 0) continue;
+      if ((line[i] == 0 || line[i] == padding) && (line[i - 1] == 0 || line[i - 1] == padding)) {
+        continue;
+      }
       ++pairs;
       equal += line[i] == line[i - 1];
     }
   }
-  return found.size() <= 4 || (pairs > 0 && equal > 0.55 * pairs);
+  return found <= 4 || (pairs > 0 && equal > 0.55 * pairs);
 }
 
 ImageCheck CheckImage(const io::Volume& image, const std::vector<float>& values,

@@ -22,6 +22,14 @@ struct ImageCheck {
 ImageCheck CheckImage(const io::Volume& image, const std::vector<float>& values,
                       const models::ModelCard& card);
 
+// Throws IoError unless the volume has voxels, one value in each and one frame. `verb` ends the
+// advice: "segment".
+void RequireGreyVolume(const io::Volume& image, const std::string& name, const std::string& verb);
+
+// Throws IoError when `bytes` are more than is free. `advice`: "" or "leave out --x", what else
+// would help.
+void RequireMemory(double bytes, const std::string& name, const std::string& advice);
+
 // True when the values are those of a label map: non-negative integers, at most 600 different ones,
 // that form homogeneous regions. Images with few grey levels have noise, label maps have none.
 bool LooksLikeLabelMap(const std::vector<float>& values, const std::array<int64_t, 3>& size);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "app/base/error.h"
+#include "io/array_volume.h"
 #include "io/format.h"
 #include "io/volume_io.h"
 
@@ -180,7 +181,7 @@ io::Volume ReadInput(const JobInput& input, bool regularise, Progress& progress)
 std::vector<fs::path> FilesOf(const JobInput& input, const io::Volume& volume) {
   const auto* dicom = dynamic_cast<const io::DicomSource*>(volume.source.get());
   if (dicom) return dicom->files;
-  return {input.path};
+  return {io::SplitMember(input.path).file};
 }
 
 }  // namespace avocet::core

@@ -88,6 +88,13 @@ MaskFile ReadContours(const fs::path& path, const MaskGrid& grid) {
 
 }  // namespace
 
+io::Volume OnlyVolume(MaskFile mask, const fs::path& path) {
+  if (mask.volumes.size() != 1)
+    throw IoError(path.string() + " holds structures that overlap, which one label volume cannot " +
+                  "show; 'avocet export' writes them to several");
+  return std::move(mask.volumes[0]);
+}
+
 bool IsDicomMask(const fs::path& path) { return io::IsDicomSeg(path) || io::IsRtStruct(path); }
 
 MaskFile ReadMaskFile(const fs::path& path, const MaskGrid& grid) {

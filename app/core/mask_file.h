@@ -43,6 +43,10 @@ bool IsDicomMask(const std::filesystem::path& path);
 // OptionError for an RTSTRUCT without series and geometry.
 MaskFile ReadMaskFile(const std::filesystem::path& path, const MaskGrid& grid);
 
+// The one label volume of a mask file. Throws IoError where segments overlap, which one volume
+// cannot show.
+io::Volume OnlyVolume(MaskFile mask, const std::filesystem::path& path);
+
 // The image series of a mask among those below `images`: the one that `selector` chooses (see
 // io::ChooseSeries), else the one that the DICOM mask names, else the only one. Throws IoError,
 // Cancelled.

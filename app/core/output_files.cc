@@ -7,6 +7,10 @@
 #include <cstring>
 
 #include "app/base/error.h"
+#include "io/array_volume.h"
+#include "io/dicom.h"
+#include "io/dicom_seg.h"
+#include "io/rtstruct.h"
 
 namespace avocet::core {
 namespace fs = std::filesystem;
@@ -21,6 +25,21 @@ const fs::path& OutputSet::Begin(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(path, error)) fresh_.push_back(path);
   return path;
+}
+
+void GuardOriginals(const fs::path& output, const std::vector<fs::path>& inputs) {
+  std::error_code error;
+  for (const fs::path& input : inputs) {
+    if (!fs::equivalent(io::SplitMember(input).file, output, error)) continue;
+    throw OptionError("--output would overwrite the input '" + output.string() +
+                      "'; choose another file or folder");
+  }
+  // A SEG or RTSTRUCT may be what an earlier run wrote.
+  if (fs::is_regular_file(output, error) && io::IsDicomFile(output) && !io::IsDicomSeg(output) &&
+      !io::IsRtStruct(output)) {
+    throw OptionError("--output would overwrite the DICOM image '" + output.string() +
+                      "'; choose another file or folder");
+  }
 }
 
 void CheckFolderWritable(const fs::path& folder) {

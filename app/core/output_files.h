@@ -22,6 +22,11 @@ class OutputSet {
   bool complete_ = false;
 };
 
+// Throws OptionError when `output` is one of `inputs`, whatever links and dots lead to it, or a
+// DICOM image, which may belong to the series that was read: an original is never written to.
+void GuardOriginals(const std::filesystem::path& output,
+                    const std::vector<std::filesystem::path>& inputs);
+
 // Throws IoError saying why. Asked before minutes of computing, not after.
 void CheckFolderWritable(const std::filesystem::path& folder);
 void MakeWritableFolder(const std::filesystem::path& folder);

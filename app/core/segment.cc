@@ -2,22 +2,20 @@
 #include "app/core/segment.h"
 
 #include <ATen/ATen.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <memory>
 #include <set>
 
+#include "app/core/batch.h"
 #include "app/core/engine_jobs.h"
 #include "app/core/image_checks.h"
-#include "app/core/machine.h"
 #include "app/core/manifest.h"
 #include "app/core/mask_file.h"
-#include "app/core/segment_plan.h"
+#include "app/core/output_files.h"
+#include "app/core/output_plan.h"
 #include "app/core/select_device.h"
 #include "app/core/shipped.h"
 #include "app/core/torch_errors.h"
@@ -97,30 +95,17 @@ Model LoadModel(const SegmentOptions& options, const at::Device& device) {
   load.wkv = models::WkvModeFromName(wkv);
   load.classes = static_cast<int>(model.card.labels.size());
   model.network = models::LoadRwkvUnet(file, model.path.string(), load);
+  const models::Precision precision = models::PrecisionFromName(options.precision);
+  if (device.is_cpu()) {
+    model.network->Freeze(precision);
+  } else if (precision != models::Precision::kFloat32) {
+    throw OptionError("--precision " + options.precision +
+                      " is for the CPU; leave it out, or add --device cpu");
+  }
   model.network->parameters().To(device);
   model.sha256 = io::Sha256OfFile(model.path);
   return model;
 }
-
-// The files of one case. Unless all of them were written, those that were not there before go away.
-class OutputSet {
- public:
-  ~OutputSet() {
-    std::error_code ignored;
-    if (complete_) return;
-    for (const fs::path& path : fresh_) fs::remove(path, ignored);
-  }
-  const fs::path& Begin(const fs::path& path) {
-    std::error_code error;
-    if (!fs::exists(path, error)) fresh_.push_back(path);
-    return path;
-  }
-  void Complete() { complete_ = true; }
-
- private:
-  std::vector<fs::path> fresh_;
-  bool complete_ = false;
-};
 
 double VoxelMillilitres(const io::Geometry& geometry) {
   const auto& d = geometry.direction;
@@ -140,33 +125,6 @@ std::string FileNamePart(const models::LabelInfo& label) {
   return part.empty() ? std::to_string(label.value) : part;
 }
 
-void CheckShape(const io::Volume& image, const std::string& name) {
-  if (image.components != 1) {
-    throw IoError("'" + name + "' has " + std::to_string(image.components) +
-                  " values per voxel (a colour picture?); the model needs one grey value");
-  }
-  if (image.frames != 1) {
-    throw IoError("'" + name + "' holds " + std::to_string(image.frames) +
-                  " volumes (4D); extract the one to segment");
-  }
-  if (image.geometry.VoxelCount() == 0) throw IoError("'" + name + "' has no voxels");
-}
-
-void CheckMemory(const io::Volume& image, const Model& model, const SegmentOptions& options,
-                 const std::string& name) {
-  const double per_voxel =
-      4 + 4 + 1 + (options.probabilities ? 8.0 * model.card.labels.size() : 0.0);
-  const double needed = per_voxel * image.geometry.VoxelCount();
-  const auto available = static_cast<double>(AvailableMemoryBytes());
-  if (available > 0 && needed > available && !options.force) {
-    throw IoError("'" + name + "' would need about " + std::to_string(std::lround(needed / 1e6)) +
-                  " MB of memory, and " + std::to_string(std::lround(available / 1e6)) +
-                  " MB are free; close other programs" +
-                  (options.probabilities ? " or leave out --probabilities" : "") +
-                  ", or try with --force");
-  }
-}
-
 class Segmenter {
  public:
   Segmenter(const SegmentOptions& options, Model model)
@@ -176,13 +134,11 @@ class Segmenter {
     }
   }
 
-  // `begin` and `share`: the part of the whole progress that belongs to this case.
-  void Run(SegmentCase& item, const JobInput& input, double begin, double share,
-           Progress& progress) {
+  void Run(SegmentCase& item, const JobInput& input, Progress& progress) {
     const auto start = Clock::now();
     const std::string name = input.series ? input.name : item.input.filename().string();
-    UpdateOrThrow(progress, begin, name + ": reading");
-    PartOf reading(progress, begin, begin + share * 0.05);
+    UpdateOrThrow(progress, 0, name + ": reading");
+    PartOf reading(progress, 0, 0.05);
     io::Volume image = ReadInput(input, options_.regularise, reading);
     const bool to_seg = io::FormatByName(item.output) == &io::DicomFormat();
     io::SourceSeries series;
@@ -191,8 +147,8 @@ class Segmenter {
       if (!source) throw IoError("'" + item.input.string() + "' is not read from DICOM");
       series = io::SourceOf(*source);
     }
-    CheckShape(image, item.input.string());
-    CheckMemory(image, model_, options_, item.input.string());
+    RequireGreyVolume(image, item.input.string(), "segment");
+    CheckMemory(image, item.input.string());
     std::vector<std::string> warnings = image.notes;
     const std::vector<float> values = image.ToFloat();
     const ImageCheck check = CheckImage(image, values, model_.card);
@@ -205,11 +161,11 @@ class Segmenter {
 
     const models::Prediction prediction =
         Predict(image.geometry, values, [&](int64_t done, int64_t total) {
-          UpdateOrThrow(progress, begin + share * (0.05 + 0.9 * done / total),
+          UpdateOrThrow(progress, 0.05 + 0.9 * done / total,
                         name + ": slice " + std::to_string(done) + " of " + std::to_string(total));
         });
     MeasureVolumes(image.geometry, prediction.labels, item);
-    UpdateOrThrow(progress, begin + share * 0.96, name + ": writing");
+    UpdateOrThrow(progress, 0.96, name + ": writing");
     const size_t told = warnings.size();
     Write(image, prediction, item, to_seg ? &series : nullptr, start, warnings,
           FilesOf(input, image));
@@ -233,6 +189,14 @@ class Segmenter {
       return model_.network->Forward(slices.to(model_.device));
     };
     return models::PredictVolume(logits, model_.card, view, options, progress);
+  }
+
+  void CheckMemory(const io::Volume& image, const std::string& name) const {
+    const double per_voxel =
+        4 + 4 + 1 + (options_.probabilities ? 8.0 * model_.card.labels.size() : 0.0);
+    if (options_.force) return;
+    RequireMemory(per_voxel * image.geometry.VoxelCount(), name,
+                  options_.probabilities ? "leave out --probabilities" : "");
   }
 
   void MeasureVolumes(const io::Geometry& geometry, const std::vector<uint16_t>& labels,
@@ -322,6 +286,7 @@ class Segmenter {
     manifest.output_sha256 = io::Sha256OfFile(item.output);
     manifest.options = {{"tta", options_.tta},
                         {"batch", std::to_string(options_.batch)},
+                        {"precision", options_.precision},
                         {"probabilities", options_.probabilities ? "true" : "false"},
                         {"force", options_.force ? "true" : "false"},
                         {"regularise", options_.regularise ? "true" : "false"},
@@ -353,65 +318,32 @@ class Segmenter {
   int highest_label_ = 0;
 };
 
-void MakeFolder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) {
-    throw IoError("output folder '" + folder.string() + "' cannot be made: " + error.message());
-  }
-}
-
-// Said before minutes of computing, not after.
-void CheckFolderWritable(const fs::path& folder) {
-  std::error_code error;
-  const std::string name = "output folder '" + folder.string() + "'";
-  if (!fs::exists(folder, error)) throw IoError(name + " does not exist; make it first");
-  if (!fs::is_directory(folder, error)) throw IoError(name + " is a file; choose a folder");
-  if (access(folder.c_str(), W_OK | X_OK) != 0) {
-    throw IoError(name + " cannot be written: " + std::strerror(errno) + "; choose another one");
-  }
-}
-
 SegmentResult Segment(const SegmentOptions& options, Progress& progress) {
   if (const std::string wrong = options.Check(); !wrong.empty()) throw OptionError(wrong);
   SegmentResult result;
+  const OutputNames names = options.Names();
   PartOf looking(progress, 0, 0.02);
   const std::vector<JobInput> inputs = ExpandInputs(
-      options.inputs, options.series, options.regularise, !NamesOneMask(options), looking);
-  result.cases = PlanSegment(options, inputs);
-  const bool several = WritesToFolder(options, inputs.size());
-  if (!several) {
-    const fs::path parent = options.output.parent_path();
-    CheckFolderWritable(parent.empty() ? fs::path(".") : parent);
+      options.inputs, options.series, options.regularise, !NamesOneFile(names), looking);
+  const OutputPlan plan = PlanOutputs(names, options.inputs, inputs);
+  CheckOutput(plan, options.output);
+  for (const PlannedOutput& file : plan.files) {
+    SegmentCase item;
+    item.input = file.input;
+    item.output = file.output;
+    item.error = file.error;
+    result.cases.push_back(std::move(item));
   }
   const at::Device device = SelectDevice(options.device, progress);
   UpdateOrThrow(progress, 0.02, "loading the model");
   Segmenter segmenter(options, LoadModel(options, device));
-  if (several) {
-    MakeFolder(options.output);
-    CheckFolderWritable(options.output);
-  }
+  if (plan.to_folder) MakeWritableFolder(options.output);
   const double share = 0.98 / static_cast<double>(result.cases.size());
-  for (size_t i = 0; i < result.cases.size(); ++i) {
-    SegmentCase& item = result.cases[i];
-    if (!several) {
-      segmenter.Run(item, inputs[i], 0.02, 0.98, progress);
-      continue;
-    }
-    if (!item.error.empty()) {
-      ++result.failed;
-      continue;
-    }
-    // One bad file does not stop the rest; what is wrong with the run itself does.
-    try {
-      segmenter.Run(item, inputs[i], 0.02 + static_cast<double>(i) * share, share, progress);
-    } catch (const IoError& error) {
-      item.error = error.what();
-    } catch (const std::bad_alloc&) {
-      item.error = "'" + item.input.string() + "' needs more memory than there is";
-    }
-    if (!item.error.empty()) ++result.failed;
-  }
+  result.failed = RunBatch(plan.to_folder, result.cases, [&](size_t i) {
+    const double begin = 0.02 + static_cast<double>(i) * share;
+    PartOf part(progress, begin, begin + share);
+    WithTorchErrors([&] { segmenter.Run(result.cases[i], inputs[i], part); });
+  });
   progress.Update(1, "done");
   return result;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/core/device.h"
+#include "app/core/output_plan.h"
 
 namespace avocet::core {
 
@@ -17,16 +18,18 @@ struct SegmentOptions {
   std::filesystem::path output;
   std::string format;  // ending of masks in a folder, "nrrd", "dcm"; "" = the input's, or nii.gz
   std::string series;  // of DICOM inputs: as in io::ChooseSeries
-  bool regularise = false;     // of DICOM inputs: as in io::DicomReadOptions
-  bool keep_patient = false;   // of DICOM SEG outputs: as in io::SegWriteOptions
-  bool probabilities = false;  // also write NAME_prob_<label>.nii.gz (float32)
-  std::string tta = "none";    // "none", "flip", "flip-rot"
-  int batch = 8;               // slices a batch, >= 1
-  std::string wkv;             // "" = what the model says
-  bool force = false;          // run although the image does not fit the model's metadata
+  bool regularise = false;            // of DICOM inputs: as in io::DicomReadOptions
+  bool keep_patient = false;          // of DICOM SEG outputs: as in io::SegWriteOptions
+  bool probabilities = false;         // also write NAME_prob_<label>.nii.gz (float32)
+  std::string tta = "none";           // "none", "flip", "flip-rot"
+  int batch = 8;                      // slices a batch, >= 1
+  std::string precision = "float32";  // of matrix products; "bfloat16" on the CPU only
+  std::string wkv;                    // "" = what the model says
+  bool force = false;                 // run although the image does not fit the model's metadata
   DeviceRequest device;
 
   std::string Check() const;
+  OutputNames Names() const;
 };
 
 struct SegmentCase {

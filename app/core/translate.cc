@@ -8,17 +8,17 @@
 #include <cmath>
 #include <memory>
 
+#include "app/core/batch.h"
 #include "app/core/comparison_strip.h"
 #include "app/core/engine_jobs.h"
-#include "app/core/file_plan.h"
-#include "app/core/machine.h"
+#include "app/core/image_checks.h"
 #include "app/core/manifest.h"
 #include "app/core/output_files.h"
+#include "app/core/output_plan.h"
 #include "app/core/select_device.h"
 #include "app/core/shipped.h"
 #include "app/core/torch_errors.h"
 #include "app/core/translation_checks.h"
-#include "app/core/version.h"
 #include "io/file_util.h"
 #include "io/volume_io.h"
 #include "models/fs_rwkv/load_fs_rwkv.h"
@@ -105,30 +105,18 @@ Model LoadModel(const TranslateOptions& options, const at::Device& device, Progr
   return model;
 }
 
-void CheckShape(const io::Volume& image, const std::string& name) {
-  if (image.components != 1) {
-    throw IoError("'" + name + "' has " + std::to_string(image.components) +
-                  " values per voxel (a colour picture?); the model needs one grey value");
-  }
-  if (image.frames != 1) {
-    throw IoError("'" + name + "' holds " + std::to_string(image.frames) +
-                  " volumes (4D); extract the one to translate");
-  }
-  if (image.geometry.VoxelCount() == 0) throw IoError("'" + name + "' has no voxels");
-}
-
 class Translator {
  public:
   Translator(const TranslateOptions& options, Model model)
       : options_(options), model_(std::move(model)) {}
 
-  // `begin` and `share`: the part of the whole progress that belongs to this case.
-  void Run(TranslateCase& item, double begin, double share, Progress& progress) {
+  void Run(TranslateCase& item, const JobInput& input, Progress& progress) {
     const auto start = Clock::now();
-    const std::string name = item.input.filename().string();
-    UpdateOrThrow(progress, begin, name + ": reading");
-    io::Volume image = io::ReadVolume(item.input);
-    CheckShape(image, item.input.string());
+    const std::string name = input.series ? input.name : item.input.filename().string();
+    UpdateOrThrow(progress, 0, name + ": reading");
+    PartOf reading(progress, 0, 0.05);
+    io::Volume image = ReadInput(input, options_.regularise, reading);
+    RequireGreyVolume(image, item.input.string(), "translate");
     CheckMemory(image, item.input.string());
     std::vector<std::string> warnings = image.notes;
     const std::vector<float> values = image.ToFloat();
@@ -162,7 +150,7 @@ class Translator {
         },
         view, translate,
         [&](int64_t done, int64_t total) {
-          UpdateOrThrow(progress, begin + share * 0.95 * done / total,
+          UpdateOrThrow(progress, 0.05 + 0.9 * done / total,
                         name + ": " + translate.plane + " slice " + std::to_string(done) + " of " +
                             std::to_string(total));
         });
@@ -171,8 +159,8 @@ class Translator {
     item.slice_difference_input = translation.consistency.input;
     item.slice_difference_output = translation.consistency.output;
     item.slice_difference_change = translation.consistency.change;
-    UpdateOrThrow(progress, begin + share * 0.95, name + ": writing");
-    Write(image, values, translation, item, start, warnings);
+    UpdateOrThrow(progress, 0.96, name + ": writing");
+    Write(image, values, translation, item, start, warnings, FilesOf(input, image));
     item.seconds = SecondsSince(start);
   }
 
@@ -181,22 +169,17 @@ class Translator {
 
   void CheckMemory(const io::Volume& image, const std::string& name) const {
     // Input, output, the written copy, masks and statistics; a slice in the network is extra.
-    const double needed = 17.0 * image.geometry.VoxelCount();
-    const auto available = static_cast<double>(AvailableMemoryBytes());
-    if (available > 0 && needed > available && !options_.force) {
-      throw IoError("'" + name + "' would need about " + std::to_string(std::lround(needed / 1e6)) +
-                    " MB of memory, and " + std::to_string(std::lround(available / 1e6)) +
-                    " MB are free; close other programs, or try with --force");
-    }
+    if (!options_.force) RequireMemory(17.0 * image.geometry.VoxelCount(), name, "");
   }
 
   void Write(const io::Volume& image, const std::vector<float>& values,
              const models::Translation& translation, const TranslateCase& item,
-             Clock::time_point start, const std::vector<std::string>& warnings) const {
+             Clock::time_point start, const std::vector<std::string>& warnings,
+             const std::vector<fs::path>& files) const {
     OutputSet outputs;
     io::Volume result = io::ZerosLike(image, io::VoxelType::kFloat32);
     std::copy(translation.values.begin(), translation.values.end(), result.As<float>());
-    result.description = std::string("synthetic, not acquired: avocet translate ") + Version();
+    result.description = TranslateDescription();
     io::WriteVolume(result, outputs.Begin(item.output));
     if (options_.picture) {
       WriteComparisonStrip(image.geometry,
@@ -204,7 +187,7 @@ class Translator {
                            "Research use, not for diagnosis. Model: " + model_.card.name,
                            outputs.Begin(Beside(item.output, ".png")));
     }
-    Manifest manifest = ManifestFor(item, translation);
+    Manifest manifest = ManifestFor(item, translation, files);
     manifest.seconds = SecondsSince(start);
     manifest.warnings = warnings;
     manifest.warnings.insert(manifest.warnings.begin(), kTranslateNotice);
@@ -212,11 +195,13 @@ class Translator {
     outputs.Complete();
   }
 
-  Manifest ManifestFor(const TranslateCase& item, const models::Translation& translation) const {
+  Manifest ManifestFor(const TranslateCase& item, const models::Translation& translation,
+                       const std::vector<fs::path>& files) const {
     Manifest manifest;
     manifest.job = "translate";
     manifest.input = item.input;
-    manifest.input_sha256 = io::Sha256OfFile(item.input);
+    manifest.input_sha256 = io::Sha256OfFiles(files);
+    manifest.input_files = files.size();
     manifest.model = model_.path;
     manifest.model_sha256 = model_.sha256;
     manifest.model_name = model_.card.name;
@@ -226,6 +211,7 @@ class Translator {
                         {"batch", std::to_string(Batch())},
                         {"head_only", options_.head_only ? "true" : "false"},
                         {"force", options_.force ? "true" : "false"},
+                        {"regularise", options_.regularise ? "true" : "false"},
                         {"device", options_.device.text}};
     const models::Preprocessing& steps = model_.card.preprocessing;
     char bounds[64] = "";
@@ -261,40 +247,31 @@ class Translator {
 TranslateResult Translate(const TranslateOptions& options, Progress& progress) {
   if (const std::string wrong = options.Check(); !wrong.empty()) throw OptionError(wrong);
   TranslateResult result;
-  for (const PlannedFile& file :
-       PlanFiles(options.inputs, options.output, options.plain_name ? "" : "_synthetic")) {
-    result.cases.emplace_back();
-    result.cases.back().input = file.input;
-    result.cases.back().output = file.output;
-  }
-  const bool several = GoesToFolder(options.inputs, options.output);
-  if (!several) {
-    const fs::path parent = options.output.parent_path();
-    CheckFolderWritable(parent.empty() ? fs::path(".") : parent);
+  const OutputNames names = options.Names();
+  PartOf looking(progress, 0, 0.02);
+  const std::vector<JobInput> inputs = ExpandInputs(
+      options.inputs, options.series, options.regularise, !NamesOneFile(names), looking);
+  const OutputPlan plan = PlanOutputs(names, options.inputs, inputs);
+  CheckOutput(plan, options.output);
+  for (const PlannedOutput& file : plan.files) {
+    TranslateCase item;
+    item.input = file.input;
+    item.output = file.output;
+    item.error = file.error;
+    result.cases.push_back(std::move(item));
   }
   const at::Device device = SelectDevice(options.device, progress);
-  UpdateOrThrow(progress, 0, "loading the model");
+  UpdateOrThrow(progress, 0.02, "loading the model");
   Translator translator(options, LoadModel(options, device, progress));
-  if (several) MakeWritableFolder(options.output);
+  if (plan.to_folder) MakeWritableFolder(options.output);
   progress.Warn(kTranslateNotice);
   c10::InferenceMode inference;
-  const double share = 1.0 / static_cast<double>(result.cases.size());
-  for (size_t i = 0; i < result.cases.size(); ++i) {
-    TranslateCase& item = result.cases[i];
-    if (!several) {
-      translator.Run(item, 0, 1, progress);
-      continue;
-    }
-    // One bad file does not stop the rest; what is wrong with the run itself does.
-    try {
-      translator.Run(item, static_cast<double>(i) * share, share, progress);
-    } catch (const IoError& error) {
-      item.error = error.what();
-    } catch (const std::bad_alloc&) {
-      item.error = "'" + item.input.string() + "' needs more memory than there is";
-    }
-    if (!item.error.empty()) ++result.failed;
-  }
+  const double share = 0.98 / static_cast<double>(result.cases.size());
+  result.failed = RunBatch(plan.to_folder, result.cases, [&](size_t i) {
+    const double begin = 0.02 + static_cast<double>(i) * share;
+    PartOf part(progress, begin, begin + share);
+    WithTorchErrors([&] { translator.Run(result.cases[i], inputs[i], part); });
+  });
   progress.Update(1, "done");
   return result;
 }

@@ -7,14 +7,18 @@
 #include <vector>
 
 #include "app/core/device.h"
+#include "app/core/output_plan.h"
 
 namespace avocet::core {
 
 // Turns MR volumes of one kind into another (3T to 7T-like): `avocet translate`.
 struct TranslateOptions {
-  std::vector<std::filesystem::path> inputs;  // files or folders
+  std::vector<std::filesystem::path> inputs;  // files or folders, DICOM too: see ExpandInputs
   std::filesystem::path model;
-  std::filesystem::path output;  // a file for one input file, otherwise a folder
+  std::filesystem::path output;  // a file for one input image, otherwise a folder
+  std::string format;       // ending of outputs in a folder, "nrrd"; "" = the input's, or nii.gz
+  std::string series;       // of DICOM inputs: as in io::ChooseSeries
+  bool regularise = false;  // of DICOM inputs: as in io::DicomReadOptions
   // "auto": the plane of acquisition where voxels are not isotropic, else the model's.
   std::string plane = "auto";
   int batch = 0;            // slices computed at once; 0 = 1 on a CPU, 8 on a GPU
@@ -26,6 +30,7 @@ struct TranslateOptions {
   DeviceRequest device;
 
   std::string Check() const;
+  OutputNames Names() const;
 };
 
 struct TranslateCase {
@@ -48,5 +53,8 @@ struct TranslateResult {
 
 // What every run says once.
 extern const char* const kTranslateNotice;
+
+// What the header of a translated volume says: that it is synthetic, and what made it.
+std::string TranslateDescription();
 
 }  // namespace avocet::core

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <iterator>
 #include <map>
 
 namespace avocet::gui {
@@ -28,6 +30,7 @@ ImageLayer* Document::Image(int id) const { return Find(images_, id); }
 LabelLayer* Document::Labels(int id) const { return Find(labels_, id); }
 
 int Document::AddImage(std::unique_ptr<ImageLayer> layer) {
+  ForgetClosed();
   layer->id = next_id_++;
   const int id = layer->id;
   images_.push_back(std::move(layer));
@@ -52,26 +55,69 @@ int Document::AddLabels(std::unique_ptr<LabelLayer> layer) {
   return id;
 }
 
-void Document::Remove(int id) {
-  const auto remove = [id](auto& layers) {
-    layers.erase(std::remove_if(layers.begin(), layers.end(),
-                                [id](const auto& layer) { return layer->id == id; }),
-                 layers.end());
+Document::Closed Document::TakeOut(int id) {
+  Closed closed;
+  const auto take = [&](auto& layers, auto& layer) {
+    for (size_t place = 0; place < layers.size(); ++place) {
+      if (layers[place]->id != id) continue;
+      closed.place = place;
+      layer = std::move(layers[place]);
+      layers.erase(layers.begin() + static_cast<std::ptrdiff_t>(place));
+      return;
+    }
   };
-  remove(images_);
-  remove(labels_);
-  // Steps that would paint on a layer that is gone.
-  undo_.clear();
-  redo_.clear();
+  take(images_, closed.image);
+  take(labels_, closed.labels);
+  closed.active = id == active_image_ || id == active_labels_;
+  closed.measurements = MeasurementsOf(id);
+  measurements_.erase(std::remove_if(measurements_.begin(), measurements_.end(),
+                                     [id](const Measurement& m) { return m.layer == id; }),
+                      measurements_.end());
   if (fused_image == id) fused_image = 0;
-  unsigned changes = kLayersChanged;
   if (active_labels_ == id) active_labels_ = labels_.empty() ? 0 : labels_.back()->id;
-  if (active_image_ == id) {
-    active_image_ = images_.empty() ? 0 : images_.front()->id;
-    changes |= kPlanesChanged;
-  }
+  if (active_image_ == id) active_image_ = images_.empty() ? 0 : images_.front()->id;
   if (grid() != nullptr) SetCursor(cursor_);
-  Notify(changes | kPlanesChanged);
+  Notify(kLayersChanged | kPlanesChanged |
+         (closed.measurements.empty() ? 0u : unsigned{kMeasurementsChanged}));
+  return closed;
+}
+
+void Document::PutBack(Closed& closed) {
+  const auto put = [&](auto& layers, auto& layer, int& active) {
+    const auto place = std::min(closed.place, layers.size());
+    if (closed.active || active == 0) active = layer->id;
+    layers.insert(layers.begin() + static_cast<std::ptrdiff_t>(place), std::move(layer));
+  };
+  if (closed.image) put(images_, closed.image, active_image_);
+  if (closed.labels) put(labels_, closed.labels, active_labels_);
+  measurements_.insert(measurements_.end(), closed.measurements.begin(), closed.measurements.end());
+  SetCursor(cursor_);
+  Notify(kLayersChanged | kPlanesChanged |
+         (closed.measurements.empty() ? 0u : unsigned{kMeasurementsChanged}));
+  closed = {};
+}
+
+void Document::Remove(int id) {
+  if (Image(id) == nullptr && Labels(id) == nullptr) return;
+  ForgetClosed();
+  const auto closed = std::make_shared<Closed>(TakeOut(id));
+  Step step;
+  step.text = "closing of a layer";
+  step.undo = [this, closed] { PutBack(*closed); };
+  step.redo = [this, closed, id] { *closed = TakeOut(id); };
+  step.keeps_layer = true;
+  Push(std::move(step));
+  Notify(kLayersChanged);  // there is something to undo
+}
+
+void Document::Discard(int id) { TakeOut(id); }
+
+// One closed layer is kept at most, and none when an image is opened: they are large.
+void Document::ForgetClosed() {
+  const auto last =
+      std::find_if(undo_.rbegin(), undo_.rend(), [](const Step& step) { return step.keeps_layer; });
+  // What came before it cannot be undone without it.
+  undo_.erase(undo_.begin(), last.base());
 }
 
 void Document::SetActiveImage(int id) {
@@ -89,8 +135,9 @@ void Document::SetActiveLabels(int id) {
 }
 
 bool Document::HasUnsaved() const {
-  return std::any_of(labels_.begin(), labels_.end(),
-                     [](const auto& layer) { return layer->unsaved; });
+  const auto unsaved = [](const auto& layer) { return layer->unsaved; };
+  return std::any_of(labels_.begin(), labels_.end(), unsaved) ||
+         std::any_of(images_.begin(), images_.end(), unsaved);
 }
 
 const io::Geometry* Document::grid() const {
@@ -154,7 +201,7 @@ void Document::StepSlice(Orientation orientation, int64_t steps) {
   SetSlice(orientation, plane.NearestSlice(cursor_) + (plane.grows_up ? steps : -steps));
 }
 
-PictureContent Document::Content() const {
+PictureContent Document::Content(int only_labels) const {
   PictureContent content;
   const auto add = [&](const ImageLayer* image) {
     if (image == nullptr || !image->visible) return;
@@ -172,7 +219,7 @@ PictureContent Document::Content() const {
   content.fusion_share = fusion_share;
   if (!overlays) return content;
   for (const auto& layer : labels_) {
-    if (!layer->visible) continue;
+    if (only_labels == 0 ? !layer->visible : layer->id != only_labels) continue;
     PictureLabels one;
     one.geometry = &layer->geometry();
     one.labels = layer->labels.get();
@@ -182,6 +229,26 @@ PictureContent Document::Content() const {
     content.labels.push_back(std::move(one));
   }
   return content;
+}
+
+const ImageLayer* Document::FusedImage() const {
+  const ImageLayer* fused = fused_image == active_image_ ? nullptr : Image(fused_image);
+  return fused != nullptr && fused->visible ? fused : nullptr;
+}
+
+std::string Document::SyntheticNote() const {
+  const ImageLayer* base = ActiveImage();
+  const ImageLayer* fused = FusedImage();
+  if (base != nullptr && !base->visible) base = nullptr;
+  const bool first = base != nullptr && base->synthetic;
+  const bool second = fused != nullptr && fused->synthetic;
+  if (!first && !second) return "";
+  const bool all = (first || base == nullptr) && (second || fused == nullptr);
+  if (all) return "synthetic, not acquired";
+  if (fusion == Fusion::kCurtain) {
+    return second ? "right of the curtain synthetic" : "left of the curtain synthetic";
+  }
+  return "in part synthetic, not acquired";
 }
 
 int Document::AddMeasurement(Measurement measurement) {
@@ -197,7 +264,7 @@ int Document::AddMeasurement(Measurement measurement) {
                         measurements_.end());
     Notify(kMeasurementsChanged);
   };
-  Push({"measurement", take, put});
+  Push({"measurement", take, put, false});
   put();
   return kept.id;
 }
@@ -217,15 +284,88 @@ void Document::RemoveMeasurement(int id) {
     measurements_.push_back(kept);
     Notify(kMeasurementsChanged);
   };
-  Push({"removal of a measurement", put, take});
+  Push({"removal of a measurement", put, take, false});
   take();
 }
 
-const ImageLayer* Document::ImageNamed(const std::string& name) const {
-  for (const auto& image : images_) {
-    if (image->name == name) return image.get();
+void Document::RestoreMeasurements(int layer, std::vector<Measurement> measurements) {
+  const ImageLayer* image = Image(layer);
+  if (image == nullptr || measurements.empty()) return;
+  for (Measurement& m : measurements) {
+    m.id = next_measurement_++;
+    m.layer = layer;
+    m.image = image->name;
+    measurements_.push_back(std::move(m));
   }
-  return nullptr;
+  Notify(kMeasurementsChanged);
+}
+
+std::vector<Measurement> Document::MeasurementsOf(int layer) const {
+  std::vector<Measurement> all;
+  std::copy_if(measurements_.begin(), measurements_.end(), std::back_inserter(all),
+               [layer](const Measurement& m) { return m.layer == layer; });
+  return all;
+}
+
+// Only name and colour of `entry` count.
+void Document::ChangeEntry(int id, int value, const LabelEntry& entry, const std::string& text) {
+  const LabelLayer* layer = Labels(id);
+  if (layer == nullptr || layer->table.count(value) == 0) return;
+  const LabelEntry before = layer->table.at(value);
+  if (before.name == entry.name && before.colour == entry.colour) return;
+  const auto set = [this, id, value](const LabelEntry& to) {
+    LabelLayer* changed = Labels(id);
+    if (changed == nullptr) return;
+    LabelEntry& now = changed->table[value];
+    now.name = to.name;
+    now.colour = to.colour;
+    changed->unsaved = true;
+    Notify(kDisplayChanged | kLayersChanged);
+  };
+  Push({text, [set, before] { set(before); }, [set, entry] { set(entry); }, false});
+  set(entry);
+}
+
+void Document::RenameLabel(int layer, int value, const std::string& name) {
+  const LabelLayer* labels = Labels(layer);
+  if (labels == nullptr || labels->table.count(value) == 0) return;
+  LabelEntry entry = labels->table.at(value);
+  entry.name = name;
+  ChangeEntry(layer, value, entry, "name of a label");
+}
+
+void Document::RecolourLabel(int layer, int value, const std::array<uint8_t, 3>& rgb) {
+  const LabelLayer* labels = Labels(layer);
+  if (labels == nullptr || labels->table.count(value) == 0) return;
+  LabelEntry entry = labels->table.at(value);
+  entry.colour = rgb;
+  ChangeEntry(layer, value, entry, "colour of a label");
+}
+
+int Document::AddLabel(int id) {
+  const LabelLayer* layer = Labels(id);
+  if (layer == nullptr) return 0;
+  int value = 1;
+  while (layer->table.count(value) != 0) ++value;
+  if (value > 65535) return 0;
+  const auto put = [this, id, value] {
+    LabelLayer* changed = Labels(id);
+    if (changed == nullptr) return;
+    LabelEntry& entry = changed->table[value];
+    entry.name = "Label " + std::to_string(value);
+    entry.colour = DefaultLabelColour(value);
+    changed->unsaved = true;
+    Notify(kDisplayChanged | kLayersChanged);
+  };
+  const auto take = [this, id, value] {
+    LabelLayer* changed = Labels(id);
+    if (changed == nullptr) return;
+    changed->table.erase(value);
+    Notify(kDisplayChanged | kLayersChanged);
+  };
+  Push({"new label", take, put, false});
+  put();
+  return value;
 }
 
 void Document::BeginStroke(int layer) {
@@ -259,8 +399,8 @@ void Document::EndStroke() {
   const auto stroke = std::make_shared<const Stroke>(std::move(stroke_));
   stroke_ = {};
   Push({"painting", [this, layer, stroke] { ApplyStroke(layer, *stroke, false); },
-        [this, layer, stroke] { ApplyStroke(layer, *stroke, true); }});
-  Recount(*Labels(layer), *stroke, true);
+        [this, layer, stroke] { ApplyStroke(layer, *stroke, true); }, false});
+  if (LabelLayer* painted = Labels(layer)) Recount(*painted, *stroke, true);
   Notify(kLayersChanged | kDisplayChanged);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,7 +36,10 @@ class Document {
   // --- layers. Ids are never used twice. The first image becomes the active one.
   int AddImage(std::unique_ptr<ImageLayer> layer);
   int AddLabels(std::unique_ptr<LabelLayer> layer);
+  // Closes a layer, with the measurements of an image; an undo step that keeps it in memory until
+  // another is closed or opened. Discard is without undo.
   void Remove(int id);
+  void Discard(int id);
   const std::vector<std::unique_ptr<ImageLayer>>& images() const { return images_; }
   const std::vector<std::unique_ptr<LabelLayer>>& labels() const { return labels_; }
   ImageLayer* Image(int id) const;  // null when there is none
@@ -70,14 +74,27 @@ class Document {
   bool linear = true;
   Fusion fusion = Fusion::kBlend;
   double fusion_share = 0.5;
-  int fused_image = 0;             // id of the second image, 0: none
-  PictureContent Content() const;  // what a slice view draws
+  int fused_image = 0;  // id of the second image, 0: none
+  // What a slice view draws; `only_labels`: of the label maps only this one, 0: all that are shown.
+  PictureContent Content(int only_labels = 0) const;
+  // Which of what is shown was made by a network: "synthetic, not acquired", "right of the curtain
+  // synthetic", ...; "" when nothing was.
+  std::string SyntheticNote() const;
+  const ImageLayer* FusedImage() const;  // shown with the active one; null when there is none
 
   // --- measurements
   const std::vector<Measurement>& measurements() const { return measurements_; }
   int AddMeasurement(Measurement measurement);
   void RemoveMeasurement(int id);
-  const ImageLayer* ImageNamed(const std::string& name) const;
+  // Measurements of an earlier session, of the image `layer`; no undo step.
+  void RestoreMeasurements(int layer, std::vector<Measurement> measurements);
+  std::vector<Measurement> MeasurementsOf(int layer) const;
+
+  // --- labels; each an undo step.
+  void RenameLabel(int layer, int value, const std::string& name);
+  void RecolourLabel(int layer, int value, const std::array<uint8_t, 3>& rgb);
+  // A label of the lowest value that is free; returns it, 0 when there is no such layer or value.
+  int AddLabel(int layer);
 
   // --- painting and undo. A stroke is one undo step.
   void BeginStroke(int layer);
@@ -95,6 +112,15 @@ class Document {
   struct Step {
     std::string text;
     std::function<void()> undo, redo;
+    bool keeps_layer = false;
+  };
+  // A layer that was closed, and where it stood.
+  struct Closed {
+    std::unique_ptr<ImageLayer> image;
+    std::unique_ptr<LabelLayer> labels;
+    size_t place = 0;
+    bool active = false;
+    std::vector<Measurement> measurements;
   };
   struct Stroke {
     std::vector<size_t> voxels;
@@ -102,6 +128,10 @@ class Document {
     std::vector<uint16_t> after;
   };
   void Push(Step step);
+  void ChangeEntry(int layer, int value, const LabelEntry& entry, const std::string& text);
+  Closed TakeOut(int id);
+  void PutBack(Closed& closed);
+  void ForgetClosed();
   static void Recount(LabelLayer& layer, const Stroke& stroke, bool forward);
   void ApplyStroke(int layer, const Stroke& stroke, bool forward);
 

@@ -6,6 +6,7 @@
 #include <QApplication>
 #include <QSettings>
 #include <QTimer>
+#include <clocale>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +15,7 @@
 #include "app/base/error.h"
 #include "app/core/version.h"
 #include "app/gui/main_window.h"
+#include "app/gui/plain_numbers.h"
 #include "app/gui/theme.h"
 
 namespace {
@@ -45,6 +47,7 @@ int Run(const char* const* files, int count) {
   static char* arguments[] = {name, nullptr};
   int argument_count = 1;
   QApplication application(argument_count, arguments);
+  avocet::gui::UsePlainNumbers();
   QCoreApplication::setOrganizationName("avocet");
   QCoreApplication::setApplicationName("avocet");
   QCoreApplication::setApplicationVersion(avocet::core::Version());

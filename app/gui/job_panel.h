@@ -22,6 +22,8 @@ class JobPanel : public QWidget {
  private:
   void RefreshModels();
   void RefreshState();
+  void RefreshList();
+  void Prefer();
   const CatalogueModel* Chosen() const;
 
   Session& session_;
@@ -29,8 +31,12 @@ class JobPanel : public QWidget {
   QLabel* about_;
   QComboBox* device_;
   QCheckBox* force_;
+  QCheckBox* head_only_;
   QPushButton* run_;
   QPushButton* add_;
+  int image_ = 0;     // for which a model was last chosen
+  size_t known_ = 0;  // models in the list
+  bool choosing_ = false;
   int task_ = 0;
 };
 

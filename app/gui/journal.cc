@@ -20,7 +20,7 @@ namespace {
 
 constexpr const char* kLock = "lock";
 
-fs::path MaskFile(const fs::path& folder, int layer) {
+fs::path LayerFile(const fs::path& folder, int layer) {
   return folder / ("layer-" + std::to_string(layer) + ".nii");
 }
 
@@ -57,12 +57,24 @@ Journal::~Journal() {
 }
 
 void Journal::Keep(const LabelLayer& layer, const fs::path& image) const {
-  const fs::path mask = MaskFile(folder_, layer.id);
-  SaveLabels(layer, mask);
+  const fs::path file = LayerFile(folder_, layer.id);
+  SaveLabels(layer, file);
+  Describe(file, layer.name, image, false);
+}
+
+void Journal::Keep(const ImageLayer& layer, const fs::path& image) const {
+  const fs::path file = LayerFile(folder_, layer.id);
+  SaveImage(layer, file);
+  Describe(file, layer.name, image, true);
+}
+
+void Journal::Describe(const fs::path& file, const std::string& name, const fs::path& image,
+                       bool is_image) const {
   nlohmann::json about;
-  about["name"] = layer.name;
+  about["name"] = name;
   about["image"] = image.string();
-  fs::path beside = mask;
+  about["kind"] = is_image ? "image" : "mask";
+  fs::path beside = file;
   beside.replace_extension(".json");
   io::WriteFileAtomically(beside,
                           about.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
@@ -100,15 +112,16 @@ std::vector<Journal::Entry> Journal::Abandoned() const {
     for (const auto& file : fs::directory_iterator(folder, ignored)) {
       if (file.path().extension() != ".nii") continue;
       Entry entry;
-      entry.mask = file.path();
-      fs::path beside = entry.mask;
+      entry.file = file.path();
+      fs::path beside = entry.file;
       beside.replace_extension(".json");
       try {
         const auto about = nlohmann::json::parse(io::ReadTextFile(beside));
         entry.name = about.value("name", "");
         entry.image = about.value("image", "");
+        entry.is_image = about.value("kind", "mask") == "image";
       } catch (const std::exception&) {
-        entry.name = entry.mask.stem().string();  // the mask itself is what matters
+        entry.name = entry.file.stem().string();  // the voxels are what matters
       }
       entries.push_back(std::move(entry));
     }

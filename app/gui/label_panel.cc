@@ -2,6 +2,7 @@
 #include "app/gui/label_panel.h"
 
 #include <QColorDialog>
+#include <QHBoxLayout>
 #include <QHeaderView>
 #include <QVBoxLayout>
 #include <algorithm>
@@ -45,27 +46,39 @@ LabelPanel::LabelPanel(Session& session, QWidget* parent)
   hint_->setWordWrap(true);
   layout->addWidget(hint_);
   layout->addWidget(table_);
+  auto* buttons = new QHBoxLayout;
+  add_ = new QPushButton("Add label");
+  add_->setObjectName("add_label");
+  add_->setToolTip("One more label in this map, chosen for the brush");
+  colour_ = new QPushButton("Colour\u2026");
+  colour_->setToolTip("Colour of the chosen label; or double click it");
+  buttons->addWidget(add_);
+  buttons->addWidget(colour_);
+  layout->addLayout(buttons);
+  connect(add_, &QPushButton::clicked, this, [this] {
+    const LabelLayer* layer = session_.document.ActiveLabels();
+    if (layer == nullptr) return;
+    const int value = session_.document.AddLabel(layer->id);
+    const auto row = std::find(values_.begin(), values_.end(), value);
+    if (row != values_.end()) {
+      table_->setCurrentCell(static_cast<int>(row - values_.begin()), kName);
+    }
+  });
+  connect(colour_, &QPushButton::clicked, this, [this] { AskColour(table_->currentRow()); });
   connect(table_, &QTableWidget::itemChanged, this, [this](QTableWidgetItem* item) {
     LabelLayer* layer = session_.document.ActiveLabels();
     if (updating_ || layer == nullptr) return;
-    LabelEntry& entry = layer->table[values_.at(item->row())];
-    if (item->column() == kVisible) entry.visible = item->checkState() == Qt::Checked;
+    const int value = values_.at(item->row());
     if (item->column() == kName && !item->text().trimmed().isEmpty()) {
-      entry.name = item->text().trimmed().toStdString();
-      layer->unsaved = true;
+      session_.document.RenameLabel(layer->id, value, item->text().trimmed().toStdString());
+    }
+    if (item->column() == kVisible) {
+      layer->table[value].visible = item->checkState() == Qt::Checked;
     }
     session_.document.Notify(kDisplayChanged | kLayersChanged);
   });
   connect(table_, &QTableWidget::cellDoubleClicked, this, [this](int row, int column) {
-    LabelLayer* layer = session_.document.ActiveLabels();
-    if (column != kVisible || layer == nullptr) return;
-    LabelEntry& entry = layer->table[values_.at(row)];
-    const QColor colour = QColorDialog::getColor(
-        QColor(entry.colour[0], entry.colour[1], entry.colour[2]), this, "Colour of the label");
-    if (!colour.isValid()) return;
-    entry.colour = {static_cast<uint8_t>(colour.red()), static_cast<uint8_t>(colour.green()),
-                    static_cast<uint8_t>(colour.blue())};
-    session_.document.Notify(kDisplayChanged | kLayersChanged);
+    if (column == kVisible) AskColour(row);
   });
   connect(table_, &QTableWidget::currentCellChanged, this, [this](int row) {
     if (updating_ || row < 0 || row >= static_cast<int>(values_.size())) return;
@@ -75,6 +88,20 @@ LabelPanel::LabelPanel(Session& session, QWidget* parent)
     if (changes & (kLayersChanged | kDisplayChanged)) Refresh();
   });
   Refresh();
+}
+
+void LabelPanel::AskColour(int row) {
+  const LabelLayer* layer = session_.document.ActiveLabels();
+  if (layer == nullptr || row < 0 || row >= static_cast<int>(values_.size())) return;
+  const auto& rgb = layer->table.at(values_[row]).colour;
+  const int id = layer->id, value = values_[row];
+  const QColor colour =
+      QColorDialog::getColor(QColor(rgb[0], rgb[1], rgb[2]), this, "Colour of the label");
+  if (!colour.isValid()) return;
+  session_.document.RecolourLabel(
+      id, value,
+      {static_cast<uint8_t>(colour.red()), static_cast<uint8_t>(colour.green()),
+       static_cast<uint8_t>(colour.blue())});
 }
 
 void LabelPanel::SelectNext() {
@@ -88,6 +115,8 @@ void LabelPanel::Refresh() {
   const LabelLayer* layer = session_.document.ActiveLabels();
   hint_->setVisible(layer == nullptr);
   table_->setVisible(layer != nullptr);
+  add_->setVisible(layer != nullptr);
+  colour_->setVisible(layer != nullptr);
   values_.clear();
   const int rows = layer == nullptr ? 0 : static_cast<int>(layer->table.size());
   if (table_->rowCount() != rows) table_->setRowCount(rows);
@@ -103,7 +132,9 @@ void LabelPanel::Refresh() {
       };
       item(kVisible)->setFlags(Qt::ItemIsEnabled | Qt::ItemIsSelectable | Qt::ItemIsUserCheckable);
       item(kVisible)->setCheckState(entry.visible ? Qt::Checked : Qt::Unchecked);
-      item(kVisible)->setIcon(QIcon(Swatch(entry.colour)));
+      QIcon icon(Swatch(entry.colour));
+      icon.addPixmap(Swatch(entry.colour), QIcon::Selected);  // the same colour when chosen
+      item(kVisible)->setIcon(icon);
       item(kName)->setText(QString::fromStdString(entry.name));
       item(kName)->setToolTip("Value " + QString::number(value));
       item(kVolume)->setText(QString::number(entry.volume_ml, 'f', entry.volume_ml < 10 ? 3 : 1));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <QLabel>
+#include <QPushButton>
 #include <QTableWidget>
 #include <QWidget>
 
@@ -19,10 +20,13 @@ class LabelPanel : public QWidget {
 
  private:
   void Refresh();
+  void AskColour(int row);
 
   Session& session_;
   QTableWidget* table_;
   QLabel* hint_;
+  QPushButton* add_;
+  QPushButton* colour_;
   std::vector<int> values_;  // by row
   bool updating_ = false;
 };

@@ -46,15 +46,17 @@ LayerPanel::LayerPanel(Session& session, QWidget* parent)
   fused_->setToolTip("A second image shown with the chosen one");
   second->addRow("With", fused_);
   fusion_ = new QComboBox;
+  fusion_->setObjectName("fusion");
   fusion_->addItems({"Blend", "Curtain", "Checkerboard", "Difference"});
   share_ = new QSlider(Qt::Horizontal);
   share_->setRange(0, 100);
-  share_->setToolTip("Share of the second image, or place of the curtain");
+  share_->setToolTip(
+      "Share of the second image, place of the curtain, or strength of the difference");
   second->addRow(fusion_, share_);
   layout->addWidget(image_controls_);
 
   remove_ = new QPushButton("Close layer");
-  remove_->setToolTip("Closes the chosen layer; its file stays as it is");
+  remove_->setToolTip("Closes the chosen layer; its file stays as it is. Ctrl+Z brings it back");
   layout->addWidget(remove_);
 
   connect(list_, &QTreeWidget::itemChanged, this,
@@ -92,16 +94,16 @@ LayerPanel::LayerPanel(Session& session, QWidget* parent)
   connect(remove_, &QPushButton::clicked, this, [this] {
     const int id = SelectedLayer();
     const LabelLayer* labels = session_.document.Labels(id);
-    if (labels != nullptr && labels->unsaved &&
+    const ImageLayer* image = session_.document.Image(id);
+    const bool unsaved =
+        (labels != nullptr && labels->unsaved) || (image != nullptr && image->unsaved);
+    if (unsaved &&
         QMessageBox::question(this, "Close layer",
-                              "'" + QString::fromStdString(labels->name) +
-                                  "' is not saved. Close it and lose it?") != QMessageBox::Yes) {
+                              "'" + QString::fromStdString(labels ? labels->name : image->name) +
+                                  "' is not saved. Close it?") != QMessageBox::Yes) {
       return;
     }
-    if (id != 0) {
-      session_.document.Remove(id);
-      session_.journal().Forget(id);
-    }
+    if (id != 0) session_.Close(id);
   });
   session_.document.AddObserver([this](unsigned changes) {
     if (changes & (kLayersChanged | kDisplayChanged)) Refresh();
@@ -150,8 +152,11 @@ void LayerPanel::Refresh() {
     if (const ImageLayer* image = document.Image(ids[row])) {
       const bool active = image == document.ActiveImage();
       item->setText(0, (active ? QString::fromUtf8("\u25a3 ") : QString::fromUtf8("\u25a2 ")) +
-                           QString::fromStdString(image->name));
-      item->setToolTip(0, QString::fromStdString(image->path.string()));
+                           QString::fromStdString(image->name) +
+                           (image->unsaved ? "  (not saved)" : ""));
+      const QString where =
+          image->unsaved ? QString("Not saved yet") : QString::fromStdString(image->path.string());
+      item->setToolTip(0, image->synthetic ? where + "\nSynthetic: made by a network" : where);
       item->setCheckState(0, image->visible ? Qt::Checked : Qt::Unchecked);
     } else if (const LabelLayer* labels = document.Labels(ids[row])) {
       item->setText(0, QString::fromUtf8("\u25d0 ") + QString::fromStdString(labels->name) +

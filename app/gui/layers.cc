@@ -5,15 +5,20 @@
 #include <atomic>
 #include <cmath>
 #include <cstdio>
+#include <initializer_list>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "app/core/image_checks.h"
 #include "app/core/label_names.h"
 #include "app/core/manifest.h"
+#include "app/core/mask_file.h"
 #include "app/gui/plane_sampler.h"
 #include "io/dicom.h"
 #include "io/file_util.h"
+#include "io/nifti.h"
+#include "io/rtstruct.h"
 #include "io/segment_codes.h"
 #include "io/volume_io.h"
 
@@ -106,6 +111,24 @@ std::vector<SeriesChoice> SeriesIn(const fs::path& folder, Progress& progress) {
   return choices;
 }
 
+// A translation that was saved says so in its manifest; the suffix is what `avocet translate` adds.
+bool SaysSynthetic(const fs::path& path, const Companions& companions) {
+  const std::string stem = io::StemOf(path);
+  static constexpr std::string_view kSuffix = "_synthetic";
+  if (stem.size() >= kSuffix.size() &&
+      stem.compare(stem.size() - kSuffix.size(), kSuffix.size(), kSuffix) == 0) {
+    return true;
+  }
+  for (const auto& [ending, content] : companions) {
+    if (ending != ".manifest.json") continue;
+    const auto json = nlohmann::json::parse(content, nullptr, false);
+    if (!json.is_object()) continue;
+    const auto job = json.find("job");
+    if (job != json.end() && *job == "translate") return true;
+  }
+  return false;
+}
+
 // What the manifest says of the output is made true of the file that was written.
 std::string ManifestFor(const fs::path& path, const std::string& content, bool edited) {
   auto json = nlohmann::ordered_json::parse(content, nullptr, false);
@@ -116,6 +139,25 @@ std::string ManifestFor(const fs::path& path, const std::string& content, bool e
 }
 
 }  // namespace
+
+namespace {
+
+// The readers' sentences: "..., so left and right may be swapped", "1 mm is assumed", "pixels of
+// 1 mm are assumed".
+bool HasNote(const io::Volume& volume, std::initializer_list<std::string_view> parts) {
+  return std::any_of(volume.notes.begin(), volume.notes.end(), [&](const std::string& note) {
+    return std::all_of(parts.begin(), parts.end(),
+                       [&](std::string_view part) { return note.find(part) != std::string::npos; });
+  });
+}
+
+}  // namespace
+
+bool ImageLayer::AssumesOrientation() const {
+  return HasNote(*volume, {"left and right may be swapped"});
+}
+
+bool ImageLayer::AssumesSize() const { return HasNote(*volume, {"1 mm", "assumed"}); }
 
 double ImageLayer::ValueAt(const std::array<double, 3>& x_in_lps, int component) const {
   PlaneGrid grid;
@@ -170,8 +212,75 @@ std::unique_ptr<LabelLayer> LabelsFromVolume(io::Volume volume, const std::strin
   return layer;
 }
 
-LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress,
-                    const std::string& series) {
+std::unique_ptr<ImageLayer> ImageFromVolume(io::Volume volume, const std::string& name) {
+  auto image = std::make_unique<ImageLayer>();
+  image->name = name;
+  image->statistics = Measure(volume);
+  image->window = DefaultWindow(volume, image->statistics);
+  image->volume = std::make_shared<const io::Volume>(std::move(volume));
+  return image;
+}
+
+Companions ReadCompanions(const fs::path& path) {
+  Companions companions;
+  for (const char* ending : {".manifest.json", ".labels.txt"}) {
+    const fs::path beside = core::Beside(path, ending);
+    std::error_code ignored;
+    if (!fs::is_regular_file(beside, ignored)) continue;
+    try {
+      companions.emplace_back(ending, io::ReadTextFile(beside));
+    } catch (const IoError&) {
+      // The image itself is what matters.
+    }
+  }
+  return companions;
+}
+
+namespace {
+
+// DICOM SEG and RTSTRUCT: names and colours are their own.
+LoadedFile LoadDicomMask(const fs::path& path, const std::string& name, const io::Geometry* grid) {
+  core::MaskGrid on;
+  on.geometry = grid;
+  if (grid == nullptr && io::IsRtStruct(path)) {
+    throw IoError("'" + path.string() +
+                  "' holds contours, no voxels; open the images that they were drawn on first");
+  }
+  core::MaskFile mask = core::ReadMaskFile(path, on);
+  LoadedFile loaded;
+  for (io::Volume& volume : mask.volumes) {
+    DescribeGeometry(volume, loaded.report);
+    auto layer = LabelsFromVolume(std::move(volume), name);
+    layer->path = path;
+    for (auto& [value, entry] : layer->table) {
+      const auto found = mask.names.find(value);
+      if (found != mask.names.end() && !found->second.empty()) entry.name = found->second;
+      const io::SegmentMeaning meaning = io::MeaningOfLabel(entry.name, value);
+      entry.colour = meaning.known ? meaning.rgb : DefaultLabelColour(value);
+      const auto segment = mask.segments.find(value);
+      if (segment != mask.segments.end() && segment->second.has_rgb) {
+        entry.colour = segment->second.rgb;
+      }
+    }
+    if (!loaded.labels) {
+      loaded.labels = std::move(layer);
+    } else {
+      layer->name += " (" + std::to_string(loaded.more_labels.size() + 2) + ")";
+      loaded.more_labels.push_back(std::move(layer));
+    }
+  }
+  loaded.report.insert(loaded.report.end(), mask.notes.begin(), mask.notes.end());
+  if (!loaded.labels) throw IoError("'" + path.string() + "' holds no segment");
+  if (!loaded.more_labels.empty()) {
+    loaded.report.push_back("segments that overlap are in label maps of their own");
+  }
+  return loaded;
+}
+
+}  // namespace
+
+LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress, const std::string& series,
+                    const io::Geometry* grid) {
   LoadedFile loaded;
   fs::path plain = path;
   while (plain.has_parent_path() && plain.filename().empty()) plain = plain.parent_path();
@@ -182,6 +291,9 @@ LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress,
     loaded.choices = SeriesIn(path, progress);
     if (loaded.choices.size() > 1) return loaded;
     loaded.choices.clear();
+  }
+  if (as != LoadAs::kImage && fs::is_regular_file(path, ignored) && core::IsDicomMask(path)) {
+    return LoadDicomMask(path, name, grid);
   }
   io::ReadOptions read;
   read.progress = &progress;
@@ -204,14 +316,42 @@ LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress,
                             std::to_string(loaded.labels->table.size()) + " labels");
     return loaded;
   }
+  Companions companions;
+  bool synthetic = false;
+  if (fs::is_regular_file(path, ignored)) {
+    companions = ReadCompanions(path);
+    synthetic = SaysSynthetic(path, companions);
+  }
+  if (synthetic) {
+    volume.description = "synthetic, not acquired";
+    loaded.report.push_back("synthetic: made by a network, not acquired");
+  } else {
+    companions.clear();
+  }
+  // Only the grid of the header is wanted again: its text may name a patient.
+  if (const auto nifti = std::dynamic_pointer_cast<const io::NiftiSource>(volume.source)) {
+    volume.source = nifti->GridOnly();
+  }
   auto image = std::make_unique<ImageLayer>();
   image->name = name;
   image->path = path;
+  image->series = series;
   image->window = DefaultWindow(volume, statistics);
   image->statistics = std::move(statistics);
   image->volume = std::make_shared<const io::Volume>(std::move(volume));
+  image->synthetic = synthetic;
+  image->companions = std::move(companions);
   loaded.image = std::move(image);
   return loaded;
+}
+
+void SaveImage(const ImageLayer& layer, const fs::path& path) {
+  io::WriteVolume(*layer.volume, path);
+  for (const auto& [ending, content] : layer.companions) {
+    const bool manifest = ending == ".manifest.json";
+    io::WriteFileAtomically(core::Beside(path, ending),
+                            manifest ? ManifestFor(path, content, false) : content);
+  }
 }
 
 void SaveLabels(const LabelLayer& layer, const fs::path& path) {

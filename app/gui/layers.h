@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/base/progress.h"
@@ -14,18 +15,30 @@
 
 namespace avocet::gui {
 
+// What belongs to a layer and is kept with it when it is saved: file endings and contents
+// (".manifest.json").
+using Companions = std::vector<std::pair<std::string, std::string>>;
+
 // An image as it was read. The voxels are shared and never changed or copied.
 struct ImageLayer {
   int id = 0;
   std::string name;            // of the file, without its folder
   std::filesystem::path path;  // "" for a result without a file of its own
+  std::string series;          // of a DICOM folder: which one, as in io::ReadOptions::series
   std::shared_ptr<const io::Volume> volume;
   ValueStatistics statistics;
   int64_t frame = 0;
   Window window;
   int colour_map = 0;
   bool visible = true;
+  bool synthetic = false;  // made by a network, not acquired
+  bool unsaved = false;    // a result that is in no file yet
+  Companions companions;
 
+  // What the file does not say and the reader assumed, as its notes tell: the letters and lengths
+  // shown are then not the patient's.
+  bool AssumesOrientation() const;
+  bool AssumesSize() const;  // lengths are in pixels
   // Real value of the voxel that holds the point; NaN outside.
   double ValueAt(const std::array<double, 3>& x_in_lps, int component = 0) const;
   std::string Unit() const;  // "HU", or "" when unknown
@@ -45,9 +58,7 @@ struct LabelLayer {
   bool visible = true;
   bool unsaved = false;
   bool edited = false;  // painted on by hand
-  // What belongs to it and is kept with it when it is saved: file endings and contents
-  // (".manifest.json").
-  std::vector<std::pair<std::string, std::string>> companions;
+  Companions companions;
 
   const io::Geometry& geometry() const { return header->geometry; }
   // Makes the voxels this layer's alone: copies that tasks hold keep what they were given.
@@ -66,6 +77,7 @@ struct SeriesChoice {
 struct LoadedFile {
   std::unique_ptr<ImageLayer> image;
   std::unique_ptr<LabelLayer> labels;
+  std::vector<std::unique_ptr<LabelLayer>> more_labels;  // segments that overlap those of `labels`
   std::vector<SeriesChoice> choices;
   std::vector<std::string> report;  // what is odd about the file and what was done, sentences
 };
@@ -75,12 +87,24 @@ enum class LoadAs { kGuess, kImage, kLabels };
 // Reads a file, or a DICOM folder, for the window; runs away from the window's thread. Guessing
 // takes a map of few whole, homogeneous values for labels. Names and colours come from
 // NAME.labels.json beside it, or from the names that DICOM SEG carries. Throws IoError, Cancelled.
-// A DICOM folder with several readable series gives the choices, unless `series` names one.
+// A DICOM folder with several readable series gives the choices, unless `series` names one. `grid`
+// is that of the image which is open: contours (RTSTRUCT) are filled on it.
 LoadedFile LoadFile(const std::filesystem::path& path, LoadAs as, Progress& progress,
-                    const std::string& series = "");
+                    const std::string& series = "", const io::Geometry* grid = nullptr);
 
 // A label layer of a volume in memory; `volume` gives up its voxels.
 std::unique_ptr<LabelLayer> LabelsFromVolume(io::Volume volume, const std::string& name);
+
+// An image layer of a volume in memory, with its statistics and a window of its own.
+std::unique_ptr<ImageLayer> ImageFromVolume(io::Volume volume, const std::string& name);
+
+// The companions that stand beside `path`.
+Companions ReadCompanions(const std::filesystem::path& path);
+
+// Writes the image, voxels and geometry exactly, in the format that the name's ending says, and the
+// companions beside it, as SaveLabels does. No text of the source's header goes along. Atomic.
+// Throws IoError.
+void SaveImage(const ImageLayer& layer, const std::filesystem::path& path);
 
 // Writes the mask with exactly its source's geometry, NAME.labels.json and the companions beside
 // it; a manifest gets the name and hash of the new file, and a note when the mask was painted on.

@@ -25,7 +25,7 @@
 namespace avocet::gui {
 namespace {
 
-constexpr int kColumnWidth = 292;
+constexpr int kColumnWidth = 274;
 
 QString TimeLeft(double seconds) {
   if (seconds < 0) return {};
@@ -108,6 +108,7 @@ MainWindow::~MainWindow() {
   session_.on_opened = {};
   session_.on_choose_series = {};
   session_.on_models = {};
+  session_.on_fits = {};
   session_.on_evaluated = {};
 }
 
@@ -175,6 +176,7 @@ void MainWindow::BuildPanels() {
     QTimer::singleShot(0, section,
                        [scroll, section] { scroll->ensureWidgetVisible(section, 0, 0); });
   };
+  evaluate_->on_side_by_side = [this] { ToggleSideBySide(); };
   evaluate_->on_result = [this, reveal] { reveal(evaluate_section_); };
   session_.document.AddObserver([this, reveal](unsigned changes) {
     if ((changes & kMeasurementsChanged) && !session_.document.measurements().empty()) {
@@ -290,13 +292,32 @@ void MainWindow::BuildTools() {
   auto* room = new QWidget;
   room->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Preferred);
   bar->addWidget(room);
-  auto* layout_box = new QComboBox;
-  layout_box->setObjectName("layout");
-  layout_box->addItems({"Four views", "Axial", "Coronal", "Sagittal", "3D"});
-  layout_box->setToolTip("Which views are shown: 1, 2, 3, 4 for one, 0 for all; or double click");
-  connect(layout_box, &QComboBox::activated, this,
-          [this](int index) { views_->Maximise(index - 1); });
-  bar->addWidget(layout_box);
+  layout_box_ = new QComboBox;
+  layout_box_->setObjectName("layout");
+  layout_box_->setAccessibleName("Layout");
+  layout_box_->addItems({"Four views", "Axial", "Coronal", "Sagittal", "3D", "Side by side"});
+  layout_box_->setToolTip(
+      "Which views are shown: 1, 2, 3, 4 for one, 0 for all; or double click. Y: two label maps "
+      "side by side");
+  connect(layout_box_, &QComboBox::activated, this, [this](int index) {
+    if ((index == 5) != views_->comparing()) ToggleSideBySide();
+    if (index < 5) views_->Maximise(index - 1);
+    views_->on_layout();
+  });
+  views_->on_layout = [this] {
+    layout_box_->setCurrentIndex(views_->comparing() ? 5 : views_->maximised() + 1);
+  };
+  bar->addWidget(layout_box_);
+}
+
+void MainWindow::ToggleSideBySide() {
+  if (views_->comparing()) return views_->Compare(0, 0);
+  const auto [left, right] = evaluate_->TwoMaps();
+  if (left == 0) {
+    statusBar()->showMessage("Two label maps are needed to see them side by side", 4000);
+    return;
+  }
+  views_->Compare(left, right);
 }
 
 void MainWindow::SetTool(Tool tool) {
@@ -318,10 +339,12 @@ void MainWindow::RefreshActions() {
                                     : QString("Undo"));
   redo_->setText(document.CanRedo() ? "Redo " + QString::fromStdString(document.RedoText())
                                     : QString("Redo"));
-  const bool labels = LayerToSave() != nullptr;
-  save_->setEnabled(labels);
-  save_as_->setEnabled(labels);
+  const bool labels = document.ActiveLabels() != nullptr;
+  save_->setEnabled(LayerToSave() != 0);
+  save_as_->setEnabled(LayerToSave() != 0);
+  save_image_->setEnabled(document.ActiveImage() != nullptr);
   surfaces_->setEnabled(labels);
+  dicom_->setEnabled(labels);
   screenshot_->setEnabled(open);
   report_action_->setEnabled(open);
   patient_planes_->setEnabled(open);
@@ -398,6 +421,9 @@ void MainWindow::ShowKeys() {
   box.setTextFormat(Qt::RichText);
   box.setText(
       "<p>Wheel, up and down: slice; page up and down: ten slices; home, end.<br>"
+      "Shift+arrows: the crosshair, a voxel; with ctrl ten. Enter: what a click would do there "
+      "with "
+      "the tool in hand. In 3D arrows turn, page up and down zoom, home: from the front.<br>"
       "Left drag: crosshair or the tool. Right drag, ctrl+wheel: zoom. Middle or shift+left drag: "
       "pan. Alt+left drag: window.<br>Double click: one view or four. Tab: next label. F6: from "
       "the views to the panels and back.</p><table>" +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <QAction>
+#include <QComboBox>
 #include <QFrame>
 #include <QLabel>
 #include <QMainWindow>
@@ -62,6 +63,7 @@ class MainWindow : public QMainWindow {
   void RefreshTasks();
   void RefreshRecent();
   void ShowKeys();
+  void ToggleSideBySide();
   QImage GrabViews();
   void Attempt(const QString& what, const std::function<void()>& work);
 
@@ -70,11 +72,17 @@ class MainWindow : public QMainWindow {
   void ShowOpened();
   int AskSeries(const QString& name, const std::vector<SeriesChoice>& choices);
   void AskSave(bool always_ask);
+  void AskSaveImage();
+  void Save(int layer, const std::filesystem::path& path);
   void AskSurfaces();
+  void AskDicom();
+  const LabelLayer* LabelsToExport() const;
   void AskScreenshot();
   void AskReport();
   void NewLabelMap();
-  LabelLayer* LayerToSave() const;
+  int LayerToSave() const;
+  // "" when the dialog was cancelled.
+  std::filesystem::path AskVolumePath(const QString& title, const std::string& name);
   void AddRecent(const std::filesystem::path& path);
 
   Session& session_;
@@ -89,6 +97,7 @@ class MainWindow : public QMainWindow {
   Section* evaluate_section_ = nullptr;
   Section* measure_section_ = nullptr;
   QLabel* report_ = nullptr;
+  QComboBox* layout_box_ = nullptr;
   QWidget* column_ = nullptr;
   QFrame* banner_ = nullptr;
   QLabel* banner_text_ = nullptr;
@@ -99,8 +108,8 @@ class MainWindow : public QMainWindow {
   QPushButton* convention_ = nullptr;
   QMenu* recent_menu_ = nullptr;
   QAction *undo_ = nullptr, *redo_ = nullptr, *save_ = nullptr, *save_as_ = nullptr,
-          *surfaces_ = nullptr, *patient_planes_ = nullptr, *screenshot_ = nullptr,
-          *report_action_ = nullptr;
+          *save_image_ = nullptr, *surfaces_ = nullptr, *dicom_ = nullptr,
+          *patient_planes_ = nullptr, *screenshot_ = nullptr, *report_action_ = nullptr;
   std::vector<QAction*> tools_;
 };
 

@@ -2,6 +2,7 @@
 // Files of MainWindow: open, save, drop, close, recover.
 #include <QCloseEvent>
 #include <QDragEnterEvent>
+#include <QFile>
 #include <QFileDialog>
 #include <QInputDialog>
 #include <QMenu>
@@ -12,8 +13,10 @@
 #include <QStatusBar>
 #include <algorithm>
 
+#include "app/gui/dicom_export_dialog.h"
 #include "app/gui/main_window.h"
 #include "app/gui/report.h"
+#include "io/format.h"
 #include "io/surface.h"
 #include "io/volume_io.h"
 
@@ -105,34 +108,100 @@ void MainWindow::RefreshRecent() {
   recent_menu_->addAction("Forget these", this, [] { QSettings().remove("recent"); });
 }
 
-LabelLayer* MainWindow::LayerToSave() const {
-  LabelLayer* chosen = session_.document.Labels(layers_->SelectedLayer());
-  return chosen != nullptr ? chosen : session_.document.ActiveLabels();
+// The chosen mask, or the chosen image when it is in no file yet; else the mask worked on.
+int MainWindow::LayerToSave() const {
+  const Document& document = session_.document;
+  const int chosen = layers_->SelectedLayer();
+  if (document.Labels(chosen) != nullptr) return chosen;
+  if (const ImageLayer* image = document.Image(chosen); image != nullptr && image->unsaved) {
+    return chosen;
+  }
+  return document.ActiveLabels() == nullptr ? 0 : document.ActiveLabels()->id;
 }
 
-void MainWindow::AskSave(bool always_ask) {
-  LabelLayer* layer = LayerToSave();
-  if (layer == nullptr) return;
-  fs::path path = layer->path;
-  if (always_ask || path.empty() || !layer->unsaved) {
-    const ImageLayer* image = session_.document.ActiveImage();
-    QString proposal = Folder() + (Folder().isEmpty() ? "" : "/");
-    proposal += QString::fromStdString(
-        path.empty() ? (image ? io::StemOf(image->path) : std::string("image")) + "_mask.nii.gz"
-                     : path.filename().string());
-    const QString file = QFileDialog::getSaveFileName(
-        this, "Save mask", proposal, "Masks (*.nii.gz *.nii *.nrrd *.mha);;All files (*)");
-    if (file.isEmpty()) return;
-    KeepFolder(file);
-    path = file.toStdString();
+fs::path MainWindow::AskVolumePath(const QString& title, const std::string& name) {
+  QString patterns = QString::fromStdString(io::WritableExtensions());
+  patterns = "*" + patterns.remove(' ').replace(",", " *");
+  const QString proposal =
+      (Folder().isEmpty() ? "" : Folder() + "/") + QString::fromStdString(name);
+  QString file = QFileDialog::getSaveFileName(this, title, proposal,
+                                              "Volumes (" + patterns + ");;All files (*)");
+  if (file.isEmpty()) return {};
+  if (io::VolumeExtension(file.toStdString()).empty()) {
+    file += ".nii.gz";
+    if (QFile::exists(file) &&
+        QMessageBox::question(this, title, file + " is already there. Replace it?") !=
+            QMessageBox::Yes) {
+      return {};
+    }
   }
-  session_.Save(layer->id, path, [this, path](bool done) {
+  KeepFolder(file);
+  return file.toStdString();
+}
+
+void MainWindow::Save(int layer, const fs::path& path) {
+  session_.Save(layer, path, [this, path](bool done) {
     if (done) statusBar()->showMessage(QString::fromStdString("Saved " + path.string()), 4000);
   });
 }
 
+void MainWindow::AskSave(bool always_ask) {
+  const int id = LayerToSave();
+  if (session_.document.Image(id) != nullptr) return AskSaveImage();
+  const LabelLayer* layer = session_.document.Labels(id);
+  if (layer == nullptr) return;
+  fs::path path = layer->path;
+  if (always_ask || path.empty() || !layer->unsaved) {
+    const ImageLayer* image = session_.document.ActiveImage();
+    path = AskVolumePath(
+        "Save mask", path.empty()
+                         ? (image ? io::StemOf(image->name) : std::string("image")) + "_mask.nii.gz"
+                         : path.filename().string());
+    if (path.empty()) return;
+  }
+  Save(id, path);
+}
+
+void MainWindow::AskSaveImage() {
+  const ImageLayer* image = session_.document.ActiveImage();
+  if (image == nullptr) return;
+  const io::Format* format = io::FormatByName(image->name);
+  const bool same = format != nullptr && format->CanWrite();
+  std::string name = image->name;
+  // Never the name of the file that it was read from.
+  if (!image->unsaved) {
+    name = io::StemOf(name) + (same ? "_copy" + io::VolumeExtension(name) : ".nii.gz");
+  }
+  const int id = image->id;
+  const fs::path path = AskVolumePath("Save image", name);
+  if (!path.empty()) Save(id, path);
+}
+
+const LabelLayer* MainWindow::LabelsToExport() const {
+  const LabelLayer* chosen = session_.document.Labels(layers_->SelectedLayer());
+  return chosen != nullptr ? chosen : session_.document.ActiveLabels();
+}
+
+void MainWindow::AskDicom() {
+  const LabelLayer* layer = LabelsToExport();
+  if (layer == nullptr) return;
+  const int id = layer->id;
+  DicomExportDialog dialog(session_.DicomImage(), this);
+  if (dialog.exec() != QDialog::Accepted) return;
+  const Session::DicomExport wanted = dialog.Wanted();
+  QString file = QFileDialog::getSaveFileName(
+      this, "Export as DICOM", Folder() + (wanted.rtstruct ? "/rtstruct.dcm" : "/seg.dcm"),
+      "DICOM (*.dcm)");
+  if (file.isEmpty()) return;
+  if (!file.endsWith(".dcm", Qt::CaseInsensitive)) file += ".dcm";
+  KeepFolder(file);
+  session_.ExportDicom(id, file.toStdString(), wanted, [this, file](bool done) {
+    if (done) statusBar()->showMessage("Exported " + file, 4000);
+  });
+}
+
 void MainWindow::AskSurfaces() {
-  LabelLayer* layer = LayerToSave();
+  const LabelLayer* layer = LabelsToExport();
   if (layer == nullptr) return;
   const QString file = QFileDialog::getSaveFileName(
       this, "Export surfaces", Folder() + "/surfaces.stl", "Surfaces (*.stl *.obj *.ply)");
@@ -214,7 +283,7 @@ void MainWindow::OfferRecovery() {
   QString names;
   for (const auto& entry : entries) names += "\n  " + QString::fromStdString(entry.name);
   QMessageBox box(QMessageBox::Question, "Unsaved work",
-                  "An earlier window ended with masks that were not saved:" + names,
+                  "An earlier window ended with layers that were not saved:" + names,
                   QMessageBox::NoButton, this);
   box.setObjectName("recovery");
   QPushButton* recover = box.addButton("Recover", QMessageBox::AcceptRole);
@@ -234,7 +303,7 @@ void MainWindow::closeEvent(QCloseEvent* event) {
   if (session_.document.HasUnsaved() || working) {
     QMessageBox box(QMessageBox::Warning, "Unsaved work",
                     session_.document.HasUnsaved()
-                        ? "There are masks that are not saved. Close the window and lose them?"
+                        ? "There are layers that are not saved. Close the window and lose them?"
                         : "A job is at work. Close the window and stop it?",
                     QMessageBox::NoButton, this);
     box.setObjectName("unsaved");

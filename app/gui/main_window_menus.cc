@@ -49,11 +49,16 @@ void MainWindow::BuildMenus() {
   recent_menu_ = file->addMenu("Open &recent");
   connect(recent_menu_, &QMenu::aboutToShow, this, [this] { RefreshRecent(); });
   file->addSeparator();
-  save_ = AddAction(file, "&Save mask", QKeySequence::Save, [this] { AskSave(false); });
-  save_as_ = AddAction(file, "Save mask &as\u2026", QKeySequence("Ctrl+Shift+S"),
-                       [this] { AskSave(true); });
+  save_ = AddAction(file, "&Save", QKeySequence::Save, [this] { AskSave(false); });
+  save_as_ =
+      AddAction(file, "Save &as\u2026", QKeySequence("Ctrl+Shift+S"), [this] { AskSave(true); });
+  save_->setToolTip("Saves the chosen mask, or the chosen image that is not saved yet  Ctrl+S");
+  save_image_ = AddAction(file, "Save &image as\u2026", QKeySequence("Ctrl+Alt+S"),
+                          [this] { AskSaveImage(); });
   surfaces_ =
       AddAction(file, "&Export surfaces\u2026", QKeySequence("Ctrl+E"), [this] { AskSurfaces(); });
+  dicom_ = AddAction(file, "Export as &DICOM\u2026", QKeySequence("Ctrl+Shift+E"),
+                     [this] { AskDicom(); });
   file->addSeparator();
   screenshot_ = AddAction(file, "S&creenshot\u2026", QKeySequence("Ctrl+Shift+P"),
                           [this] { AskScreenshot(); });
@@ -76,9 +81,14 @@ void MainWindow::BuildViewMenu() {
               [this, n] { views_->Maximise(views_->maximised() == n ? -1 : n); });
   }
   AddAction(view, "Four views", QKeySequence("0"), [this] { views_->Maximise(-1); });
+  AddAction(view, "Two label maps side by side", QKeySequence("Y"), [this] { ToggleSideBySide(); });
   view->addSeparator();
   AddAction(view, "Fit", QKeySequence("F"), [this] { views_->Fit(); });
   AddAction(view, "Reset", QKeySequence("R"), [this] { views_->Reset(); });
+  AddAction(view, "Zoom in", QKeySequence("Ctrl+="), [this] { views_->Zoom(1.25); });
+  AddAction(view, "Zoom out", QKeySequence("Ctrl+-"), [this] { views_->Zoom(0.8); });
+  AddAction(view, "Centre on the crosshair", QKeySequence("Shift+F"),
+            [this] { views_->CentreOnCursor(); });
   AddToggle(view, "Crosshair", QKeySequence("X"), session_.view.crosshair, [this](bool on) {
     session_.view.crosshair = on;
     session_.view.Notify();
@@ -133,8 +143,9 @@ void MainWindow::BuildViewMenu() {
   });
 
   QMenu* jobs = menuBar()->addMenu("&Jobs");
-  AddAction(jobs, "Segment with the chosen model", QKeySequence("Ctrl+R"),
-            [this] { jobs_->Run(); });
+  AddAction(jobs, "Run the chosen model", QKeySequence("Ctrl+R"), [this] { jobs_->Run(); });
+  AddAction(jobs, "Evaluate the chosen layers", QKeySequence("Ctrl+Shift+R"),
+            [this] { evaluate_->Run(); });
   AddAction(jobs, "Cancel", QKeySequence("Ctrl+."), [this] { cancel_->click(); });
 
   QMenu* help = menuBar()->addMenu("&Help");

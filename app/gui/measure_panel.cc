@@ -33,7 +33,11 @@ MeasurePanel::MeasurePanel(Session& session, QWidget* parent) : QWidget(parent),
   connect(list_, &QListWidget::currentRowChanged, this, [this](int row_number) {
     const auto& all = session_.document.measurements();
     if (row_number < 0 || row_number >= static_cast<int>(all.size())) return;
-    session_.document.SetCursor(all[row_number].points.front());
+    const Vec3 there = all[row_number].points.front();
+    if (all[row_number].layer != session_.document.fused_image) {
+      session_.document.SetActiveImage(all[row_number].layer);
+    }
+    session_.document.SetCursor(there);
   });
   connect(remove_, &QPushButton::clicked, this, [this] {
     const int row_number = list_->currentRow();
@@ -69,12 +73,17 @@ void MeasurePanel::Refresh() {
   list_->setVisible(!all.empty());
   remove_->setEnabled(!all.empty());
   export_->setEnabled(!all.empty());
-  if (list_->count() == static_cast<int>(all.size())) return;
+  QStringList texts;
+  for (const Measurement& m : all) {
+    texts += QString::fromStdString(m.Name() + "   " + m.Summary());
+  }
+  bool same = list_->count() == texts.size();
+  for (int row = 0; same && row < texts.size(); ++row)
+    same = list_->item(row)->text() == texts[row];
+  if (same) return;
   const QSignalBlocker blocker(list_);
   list_->clear();
-  for (const Measurement& m : all) {
-    list_->addItem(QString::fromStdString(m.Name() + "   " + m.Summary()));
-  }
+  list_->addItems(texts);
   list_->setCurrentRow(list_->count() - 1);
 }
 

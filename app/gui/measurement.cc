@@ -80,19 +80,20 @@ std::string Measurement::Name() const {
 }
 
 std::string Measurement::Summary() const {
-  if (kind == MeasurementKind::kRuler) return Format("%.1f mm", value);
+  if (kind == MeasurementKind::kRuler) return Format("%.1f ", value) + unit;
   if (kind == MeasurementKind::kAngle) return Format("%.1f", value) + "\u00b0";
-  if (voxels == 0) return Format("%.0f mm\u00b2, no voxel centre inside", area_mm2);
+  const std::string area = Format("%.0f ", area_mm2) + (in_pixels ? "px\u00b2" : "mm\u00b2");
+  if (voxels == 0) return area + ", no voxel centre inside";
   const std::string space = unit.empty() ? "" : " " + unit;
-  return Format("mean %.4g", value) + space + Format(", SD %.3g", deviation) +
-         Format(", %.0f mm\u00b2", area_mm2);
+  return Format("mean %.4g", value) + space + Format(", SD %.3g", deviation) + ", " + area;
 }
 
 void Evaluate(Measurement& m, const ImageLayer* image, const SlicePlane& plane) {
   m.value = 0;
+  m.in_pixels = image != nullptr && image->AssumesSize();
   switch (m.kind) {
     case MeasurementKind::kRuler:
-      m.unit = "mm";
+      m.unit = m.in_pixels ? "px" : "mm";
       m.value = Norm(Subtract(m.points[1], m.points[0]));
       return;
     case MeasurementKind::kAngle: {
@@ -112,7 +113,7 @@ void Evaluate(Measurement& m, const ImageLayer* image, const SlicePlane& plane) 
 std::string MeasurementsCsv(const std::vector<Measurement>& measurements) {
   std::string csv =
       "name,kind,image,plane,length_mm,angle_degrees,mean,sd,min,max,value_unit,voxels,area_mm2,"
-      "points_lps_mm\n";
+      "points_lps_mm,length_px,area_px2\n";
   static constexpr const char* kKinds[] = {"ruler", "angle", "roi"};
   const auto quoted = [](const std::string& text) {
     std::string result = "\"";
@@ -123,18 +124,21 @@ std::string MeasurementsCsv(const std::vector<Measurement>& measurements) {
     const bool roi = m.kind == MeasurementKind::kRoi;
     csv += m.Name() + "," + kKinds[static_cast<int>(m.kind)] + "," + quoted(m.image) + "," +
            NameOf(m.orientation) + ",";
-    csv += (m.kind == MeasurementKind::kRuler ? Format("%.6g", m.value) : "") + ",";
+    const std::string length =
+        m.kind == MeasurementKind::kRuler ? Format("%.6g", m.value) : std::string();
+    const std::string area = roi ? Format("%.6g", m.area_mm2) : std::string();
+    csv += (m.in_pixels ? "" : length) + ",";
     csv += (m.kind == MeasurementKind::kAngle ? Format("%.6g", m.value) : "") + ",";
     for (const double value : {m.value, m.deviation, m.minimum, m.maximum}) {
       csv += (roi && m.voxels > 0 ? Format("%.9g", value) : "") + ",";
     }
     csv += (roi ? m.unit : "") + "," + (roi ? std::to_string(m.voxels) : "") + "," +
-           (roi ? Format("%.6g", m.area_mm2) : "") + ",\"";
+           (m.in_pixels ? "" : area) + ",\"";
     for (size_t p = 0; p < m.points.size(); ++p) {
       csv += (p ? "; " : "") + Format("%.6f", m.points[p][0]) + Format(" %.6f", m.points[p][1]) +
              Format(" %.6f", m.points[p][2]);
     }
-    csv += "\"\n";
+    csv += "\"," + (m.in_pixels ? length + "," + area : ",") + "\n";
   }
   return csv;
 }

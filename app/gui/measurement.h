@@ -21,12 +21,14 @@ struct Measurement {
   std::vector<Vec3> points;
   Orientation orientation = Orientation::kAxial;  // of the view it was drawn in
   Vec3 right{}, down{};                           // of that view
-  std::string image;                              // name of the image under it
+  int layer = 0;                                  // the image under it
+  std::string image;                              // its name
 
   // Results; `unit` belongs to `value`.
   double value = 0;  // mm, degrees, or the mean of the region
   std::string unit;
-  double area_mm2 = 0;  // kRoi: of the drawn ellipse
+  double area_mm2 = 0;     // kRoi: of the drawn ellipse
+  bool in_pixels = false;  // the image's voxel size is not known: mm stands for pixels everywhere
   double deviation = 0, minimum = 0, maximum = 0;
   int64_t voxels = 0;
 

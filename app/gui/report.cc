@@ -7,7 +7,9 @@
 #include <QPdfWriter>
 #include <algorithm>
 #include <cctype>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "app/core/version.h"
 #include "io/file_util.h"
@@ -20,9 +22,12 @@ constexpr int kWidth = 1240;
 constexpr int kHeight = 1754;
 constexpr int kMargin = 70;
 
-class Page {
+// Text and pictures one below the other. `new_page` is called where a page is full; without it
+// there is one page, as long as it must be.
+class Pages {
  public:
-  explicit Page(QPainter& painter) : painter_(painter) {}
+  Pages(QPainter& painter, std::function<void()> new_page)
+      : painter_(painter), new_page_(std::move(new_page)) {}
 
   void Text(const QString& text, int size, bool bold = false, const QColor& colour = Qt::black,
             int indent = 0) {
@@ -31,24 +36,39 @@ class Page {
     font.setBold(bold);
     painter_.setFont(font);
     painter_.setPen(colour);
-    const QRect room(kMargin + indent, y_, kWidth - 2 * kMargin - indent, kHeight - y_);
-    const QRect taken = painter_.boundingRect(room, Qt::TextWordWrap, text);
-    painter_.drawText(room, Qt::TextWordWrap, text);
+    const auto room = [&] {
+      return QRect(kMargin + indent, y_, kWidth - 2 * kMargin - indent, kHeight);
+    };
+    const QRect taken = painter_.boundingRect(room(), Qt::TextWordWrap, text);
+    // A title does not stand alone at the foot of a page.
+    MakeRoom(taken.height() + (bold ? 4 * size : 0));
+    painter_.drawText(room(), Qt::TextWordWrap, text);
     y_ += taken.height() + size / 3;
   }
-  void Swatch(const std::array<uint8_t, 3>& colour) {
+  // Before a line of text of this size.
+  void Swatch(const std::array<uint8_t, 3>& colour, int size) {
+    MakeRoom(2 * size);
     painter_.fillRect(kMargin, y_ + 3, 14, 14, QColor(colour[0], colour[1], colour[2]));
   }
   void Picture(const QImage& image, int height) {
     const QSize size = image.size().scaled(kWidth - 2 * kMargin, height, Qt::KeepAspectRatio);
+    MakeRoom(size.height());
     painter_.setRenderHint(QPainter::SmoothPixmapTransform);
     painter_.drawImage(QRect(QPoint(kMargin, y_), size), image);
     y_ += size.height() + 14;
   }
   void Space(int pixels) { y_ += pixels; }
+  int height() const { return y_ + kMargin; }
 
  private:
+  void MakeRoom(int needed) {
+    if (!new_page_ || y_ + needed <= kHeight - kMargin) return;
+    new_page_();
+    y_ = kMargin;
+  }
+
   QPainter& painter_;
+  std::function<void()> new_page_;
   int y_ = kMargin;
 };
 
@@ -68,8 +88,10 @@ QString Provenance(const std::string& manifest) {
            QString::fromStdString(json.value("device", std::string())));
 }
 
-void Draw(const Session& session, const QImage& views, QPainter& painter) {
-  Page page(painter);
+// Returns the height of what was drawn, where there is one page.
+int Draw(const Session& session, const QImage& views, QPainter& painter,
+         std::function<void()> new_page = {}) {
+  Pages page(painter, std::move(new_page));
   const Document& document = session.document;
   const QColor grey(90, 96, 104);
   page.Text("Avocet report", 34, true);
@@ -95,12 +117,16 @@ void Draw(const Session& session, const QImage& views, QPainter& painter) {
             .arg(image->window.width)
             .arg(image->window.level),
         15);
+    if (image->synthetic) page.Text("Synthetic: made by a network, not acquired.", 15, true);
+    for (const auto& [ending, content] : image->companions) {
+      if (ending == ".manifest.json") page.Text(Provenance(content), 12, false, grey, 24);
+    }
   }
   for (const auto& layer : document.labels()) {
     page.Space(6);
     page.Text("Labels: " + QString::fromStdString(layer->name), 20, true);
     for (const auto& [value, entry] : layer->table) {
-      page.Swatch(entry.colour);
+      page.Swatch(entry.colour, 15);
       page.Text(QString("%1   %2 ml, %3 voxels")
                     .arg(QString::fromStdString(entry.name))
                     .arg(entry.volume_ml, 0, 'f', 3)
@@ -143,6 +169,7 @@ void Draw(const Session& session, const QImage& views, QPainter& painter) {
                 .arg(core::Version())
                 .arg(QDateTime::currentDateTimeUtc().toString("yyyy-MM-dd HH:mm 'UTC'")),
             13, false, grey);
+  return page.height();
 }
 
 }  // namespace
@@ -172,7 +199,7 @@ void WriteReport(const Session& session, const QImage& views, const std::filesys
       writer.setTitle("Avocet report");
       QPainter painter(&writer);
       painter.setWindow(0, 0, kWidth, kHeight);
-      Draw(session, views, painter);
+      Draw(session, views, painter, [&writer] { writer.newPage(); });
     }
     io::WriteFileAtomically(path, std::string_view(bytes.constData(), bytes.size()));
     return;
@@ -180,7 +207,12 @@ void WriteReport(const Session& session, const QImage& views, const std::filesys
   if (ending != ".png") {
     throw IoError("a report is a .pdf or .png file, not '" + path.filename().string() + "'");
   }
-  QImage image(kWidth, kHeight, QImage::Format_RGB32);
+  // Drawn once to know how long it is.
+  QImage scratch(kWidth, 1, QImage::Format_RGB32);
+  QPainter measuring(&scratch);
+  const int height = Draw(session, views, measuring);
+  measuring.end();
+  QImage image(kWidth, std::max(kHeight, height), QImage::Format_RGB32);
   image.fill(Qt::white);
   QPainter painter(&image);
   painter.setRenderHint(QPainter::Antialiasing);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <QSettings>
 #include <QToolButton>
 #include <QVBoxLayout>
 #include <QWidget>
@@ -23,8 +24,13 @@ class Section : public QWidget {
     layout->addWidget(button_);
     layout->addWidget(content_);
     connect(button_, &QToolButton::toggled, this, [this](bool on) { Show(on); });
-    button_->setChecked(open);
-    Show(open);
+    // What the user folds stays folded.
+    const QString key = "section/" + title;
+    const bool wanted = QSettings().value(key, open).toBool();
+    connect(button_, &QToolButton::clicked, this,
+            [key](bool on) { QSettings().setValue(key, on); });
+    button_->setChecked(wanted);
+    Show(wanted);
   }
   bool IsOpen() const { return button_->isChecked(); }
   void SetOpen(bool open) { button_->setChecked(open); }

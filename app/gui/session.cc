@@ -5,10 +5,11 @@
 #include <cmath>
 #include <cstdio>
 #include <set>
+#include <type_traits>
+#include <utility>
 
 #include "app/core/machine.h"
 #include "app/gui/label_comparison.h"
-#include "io/surface.h"
 #include "io/volume_io.h"
 
 namespace avocet::gui {
@@ -16,10 +17,16 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kJournalMs = 2000;  // after the last stroke
+constexpr int kStoreMs = 300;     // after the last measurement
 
 }  // namespace
 
-Session::Session(const fs::path& journal_root) : journal_(std::make_unique<Journal>(journal_root)) {
+Session::Session(const fs::path& journal_root)
+    : journal_(std::make_unique<Journal>(journal_root)),
+      store_(journal_root.parent_path() / "measurements") {
+  store_timer_.setSingleShot(true);
+  store_timer_.setInterval(kStoreMs);
+  QObject::connect(&store_timer_, &QTimer::timeout, [this] { KeepMeasurements(); });
   journal_timer_.setSingleShot(true);
   journal_timer_.setInterval(kJournalMs);
   QObject::connect(&journal_timer_, &QTimer::timeout, [this] { KeepInJournal(); });
@@ -27,42 +34,141 @@ Session::Session(const fs::path& journal_root) : journal_(std::make_unique<Journ
 }
 
 // The tasks write to the journal: they end before it does.
-Session::~Session() { tasks.Stop(); }
+Session::~Session() {
+  const bool waiting = store_timer_.isActive() || keeping_;
+  tasks.Stop();
+  if (!waiting) return;
+  for (const auto& [id, key] : keys_) {
+    if (key.empty() || document.Image(id) == nullptr) continue;
+    try {
+      store_.Keep(key, document.MeasurementsOf(id));
+    } catch (const Error&) {
+      // Nobody is left to be told.
+    }
+  }
+}
 
 void Session::Tell(Message::Kind kind, const std::string& title, std::vector<std::string> lines) {
   if (on_message) on_message({kind, title, std::move(lines)});
 }
 
 void Session::OnDocument(unsigned changes) {
+  if (changes & kLayersChanged) {
+    LookCloser();
+    RecogniseImages();
+  }
+  if ((changes & kMeasurementsChanged) && !store_timer_.isActive()) store_timer_.start();
   if (changes & (kVoxelsChanged | kLayersChanged)) {
     if (document.HasUnsaved() && !journal_timer_.isActive()) journal_timer_.start();
   }
 }
 
-// Copies share the voxels until one is painted on; painting may go on meanwhile.
-void Session::KeepInJournal() {
-  for (const auto& layer : document.labels()) {
-    if (!layer->unsaved) continue;
-    auto copy = std::make_shared<LabelLayer>(*layer);
-    const ImageLayer* image = document.ActiveImage();
-    const fs::path path = image == nullptr ? fs::path() : image->path;
-    const int id = layer->id;
+// Finds the measurements of an earlier session for images that are new here.
+void Session::RecogniseImages() {
+  for (const auto& image : document.images()) {
+    const int id = image->id;
+    if (!keys_.emplace(id, "").second) continue;
+    struct Found {
+      std::string key;
+      std::vector<Measurement> measurements;
+    };
+    auto found = std::make_shared<Found>();
     tasks.Start(
-        "Keep " + layer->name, [this, copy, path](Progress&) { journal_->Keep(*copy, path); },
-        [this, id](const TaskRunner::Outcome& outcome) {
-          if (!outcome.error.empty()) {
-            Tell(Message::Kind::kWarning, "Unsaved work", {outcome.error});
-          }
-          // Saved or closed while its copy was being written.
-          const LabelLayer* now = document.Labels(id);
-          if (now == nullptr || !now->unsaved) journal_->Forget(id);
+        "Recognise " + image->name,
+        [this, volume = image->volume, found](Progress&) {
+          found->key = MeasurementStore::KeyOf(*volume);
+          found->measurements = store_.Load(found->key);
+        },
+        [this, id, found](const TaskRunner::Outcome& outcome) {
+          if (!outcome.error.empty() || outcome.cancelled) return;
+          keys_[id] = found->key;
+          document.RestoreMeasurements(id, std::move(found->measurements));
+          // Drawn while the image was being recognised.
+          if (!document.MeasurementsOf(id).empty()) store_timer_.start();
         },
         /*quiet=*/true);
   }
 }
 
+// One task at a time, so that an older state never comes last.
+void Session::KeepMeasurements() {
+  if (keeping_) {
+    keep_again_ = true;
+    return;
+  }
+  std::vector<std::pair<std::string, std::vector<Measurement>>> kept;
+  for (const auto& image : document.images()) {
+    const auto key = keys_.find(image->id);
+    if (key == keys_.end() || key->second.empty()) continue;
+    kept.emplace_back(key->second, document.MeasurementsOf(image->id));
+  }
+  if (kept.empty()) return;
+  keeping_ = true;
+  tasks.Start(
+      "Keep measurements",
+      [this, kept](Progress&) {
+        for (const auto& [key, measurements] : kept) store_.Keep(key, measurements);
+      },
+      [this](const TaskRunner::Outcome& outcome) {
+        keeping_ = false;
+        if (!outcome.error.empty()) Tell(Message::Kind::kWarning, "Measurements", {outcome.error});
+        if (std::exchange(keep_again_, false)) KeepMeasurements();
+      },
+      /*quiet=*/true);
+}
+
+void Session::Close(int layer) {
+  if (store_timer_.isActive()) KeepMeasurements();
+  document.Remove(layer);
+  journal_->Forget(layer);
+  kept_images_.erase(layer);
+}
+
+void Session::KeepInJournal() {
+  for (const auto& layer : document.images()) {
+    if (layer->unsaved && kept_images_.insert(layer->id).second) KeepLayer(*layer, SourcePath());
+  }
+  for (const auto& layer : document.labels()) {
+    if (layer->unsaved) KeepLayer(*layer, SourcePath());
+  }
+}
+
+// The file of the image that is worked on; a result that is in no file is worked on for another's
+// sake.
+fs::path Session::SourcePath() const {
+  const ImageLayer* active = document.ActiveImage();
+  if (active != nullptr && !active->path.empty()) return active->path;
+  for (const auto& image : document.images()) {
+    if (!image->path.empty()) return image->path;
+  }
+  return {};
+}
+
+// Copies share the voxels until one is painted on; painting may go on meanwhile.
+template <typename Layer>
+void Session::KeepLayer(const Layer& layer, const fs::path& image) {
+  auto copy = std::make_shared<Layer>(layer);
+  const int id = layer.id;
+  tasks.Start(
+      "Keep " + layer.name, [this, copy, image](Progress&) { journal_->Keep(*copy, image); },
+      [this, id](const TaskRunner::Outcome& outcome) {
+        if (!outcome.error.empty()) Tell(Message::Kind::kWarning, "Unsaved work", {outcome.error});
+        // Saved or closed while its copy was being written.
+        const LabelLayer* labels = document.Labels(id);
+        const ImageLayer* image = document.Image(id);
+        if (!(labels != nullptr && labels->unsaved) && !(image != nullptr && image->unsaved)) {
+          journal_->Forget(id);
+        }
+      },
+      /*quiet=*/true);
+}
+
 void Session::Open(const std::vector<fs::path>& paths, LoadAs as, std::function<void()> then) {
-  OpenNext(paths, as, std::move(then));
+  std::vector<fs::path> order = paths;
+  std::stable_partition(order.begin(), order.end(), [](const fs::path& path) {
+    return path.extension() != ".dcm";  // may be contours, which need an image to lie on
+  });
+  OpenNext(order, as, std::move(then));
 }
 
 void Session::OpenNext(std::vector<fs::path> paths, LoadAs as, std::function<void()> then,
@@ -76,10 +182,12 @@ void Session::OpenNext(std::vector<fs::path> paths, LoadAs as, std::function<voi
   auto loaded = std::make_shared<LoadedFile>();
   const std::string name =
       path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
+  const auto grid =
+      document.grid() == nullptr ? nullptr : std::make_shared<const io::Geometry>(*document.grid());
   tasks.Start(
       "Open " + name,
-      [loaded, path, as, series](Progress& progress) {
-        *loaded = LoadFile(path, as, progress, series);
+      [loaded, path, as, series, grid](Progress& progress) {
+        *loaded = LoadFile(path, as, progress, series, grid.get());
       },
       [this, loaded, path, name, paths = std::move(paths), as,
        then = std::move(then)](const TaskRunner::Outcome& outcome) {
@@ -119,69 +227,68 @@ void Session::Add(LoadedFile loaded, const std::string& title) {
           "patient");
     }
     document.AddLabels(std::move(loaded.labels));
+    for (auto& labels : loaded.more_labels) document.AddLabels(std::move(labels));
   }
   Tell(Message::Kind::kReport, title, std::move(report));
 }
 
-void Session::Save(int id, const fs::path& path, std::function<void(bool)> then) {
-  LabelLayer* layer = document.Labels(id);
-  if (layer == nullptr) return;
-  for (const auto& image : document.images()) {
+bool Session::IsOpenImage(const fs::path& path) const {
+  return std::any_of(document.images().begin(), document.images().end(), [&](const auto& image) {
     std::error_code ignored;
-    if (!image->path.empty() && fs::equivalent(image->path, path, ignored)) {
-      Tell(Message::Kind::kError, layer->name,
-           {"'" + path.string() + "' is an open image; originals are never written over"});
-      if (then) then(false);
-      return;
-    }
+    return !image->path.empty() && fs::equivalent(image->path, path, ignored);
+  });
+}
+
+namespace {
+
+void Write(const LabelLayer& layer, const fs::path& path) { SaveLabels(layer, path); }
+void Write(const ImageLayer& layer, const fs::path& path) { SaveImage(layer, path); }
+// Painted on while it was being written: the newer strokes are not in the file.
+bool IsNewer(const LabelLayer& layer, const LabelLayer& written) {
+  return layer.labels != written.labels;
+}
+bool IsNewer(const ImageLayer&, const ImageLayer&) { return false; }
+// An image that was read from a file keeps its name: the new file is a copy of it.
+bool IsCopy(const LabelLayer&) { return false; }
+bool IsCopy(const ImageLayer& layer) { return !layer.unsaved; }
+
+}  // namespace
+
+void Session::Save(int id, const fs::path& path, std::function<void(bool)> then) {
+  if (const LabelLayer* labels = document.Labels(id)) SaveLayer(*labels, path, std::move(then));
+  if (const ImageLayer* image = document.Image(id)) SaveLayer(*image, path, std::move(then));
+}
+
+template <typename Layer>
+void Session::SaveLayer(const Layer& layer, const fs::path& path, std::function<void(bool)> then) {
+  if (IsOpenImage(path)) {
+    Tell(Message::Kind::kError, layer.name,
+         {"'" + path.string() + "' is an open image; originals are never written over"});
+    if (then) then(false);
+    return;
   }
-  auto copy = std::make_shared<LabelLayer>(*layer);
+  const int id = layer.id;
+  auto copy = std::make_shared<Layer>(layer);
   tasks.Start(
-      "Save " + path.filename().string(), [copy, path](Progress&) { SaveLabels(*copy, path); },
+      "Save " + path.filename().string(), [copy, path](Progress&) { Write(*copy, path); },
       [this, id, path, copy, then](const TaskRunner::Outcome& outcome) {
-        LabelLayer* saved = document.Labels(id);
+        Layer* saved = nullptr;
+        if constexpr (std::is_same_v<Layer, LabelLayer>) {
+          saved = document.Labels(id);
+        } else {
+          saved = document.Image(id);
+        }
         const bool done = outcome.error.empty() && !outcome.cancelled;
         if (!done) {
           Tell(Message::Kind::kError, path.filename().string(), {outcome.error});
-        } else if (saved != nullptr) {
+        } else if (saved != nullptr && !IsCopy(*saved)) {
           saved->path = path;
           saved->name = path.filename().string();
-          // Painted on while it was being written: the newer strokes are not in the file.
-          saved->unsaved = saved->labels != copy->labels;
+          saved->unsaved = IsNewer(*saved, *copy);
           if (!saved->unsaved) journal_->Forget(id);
           document.Notify(kLayersChanged);
         }
         if (then) then(done);
-      });
-}
-
-void Session::ExportSurfaces(int id, const fs::path& path) {
-  const LabelLayer* layer = document.Labels(id);
-  if (layer == nullptr) return;
-  auto copy = std::make_shared<LabelLayer>(*layer);
-  tasks.Start(
-      "Export " + path.filename().string(),
-      [copy, path](Progress& progress) {
-        io::Volume volume = io::Volume::Zeros(copy->geometry(), io::VoxelType::kUInt16);
-        std::copy(copy->labels->begin(), copy->labels->end(), volume.As<uint16_t>());
-        std::vector<io::Surface> surfaces;
-        for (const auto& [value, entry] : copy->table) {
-          if (!entry.visible || entry.voxels == 0) continue;
-          UpdateOrThrow(progress, static_cast<double>(surfaces.size()) / copy->table.size(),
-                        entry.name);
-          surfaces.push_back(io::SurfaceOfLabel(volume, value));
-          surfaces.back().name = entry.name;
-          surfaces.back().rgb = entry.colour;
-        }
-        io::WriteSurfaces(surfaces, path);
-      },
-      [this, path](const TaskRunner::Outcome& outcome) {
-        if (!outcome.error.empty()) {
-          Tell(Message::Kind::kError, path.filename().string(), {outcome.error});
-        } else if (!outcome.cancelled) {
-          Tell(Message::Kind::kReport, path.filename().string(),
-               {"surfaces of the visible labels, LPS mm"});
-        }
       });
 }
 
@@ -209,84 +316,8 @@ void Session::GoToLargest(const LabelLayer& layer) {
   if (WorstSlice(layer, plane, x, static_cast<uint16_t>(largest))) document.SetCursor(x);
 }
 
-int Session::Evaluate(int prediction, int reference, const std::string& protocol) {
-  const LabelLayer* p = document.Labels(prediction);
-  const LabelLayer* r = document.Labels(reference);
-  if (p == nullptr || r == nullptr || p == r) return 0;
-  // Through files: the job is the one that the command line runs.
-  const auto copy = [](const LabelLayer& layer) {
-    auto one = std::make_shared<LabelLayer>(layer);
-    one->companions.clear();
-    return one;
-  };
-  const auto p_copy = copy(*p);
-  const auto r_copy = copy(*r);
-  const fs::path folder = journal_->folder() / ("evaluate-" + std::to_string(++results_));
-  auto result = std::make_shared<core::EvaluateResult>();
-  return tasks.Start(
-      "Evaluate " + p->name,
-      [p_copy, r_copy, folder, protocol, result](Progress& progress) {
-        std::error_code ignored;
-        struct Cleaner {
-          fs::path folder;
-          ~Cleaner() {
-            std::error_code error;
-            fs::remove_all(folder, error);
-          }
-        } cleaner{folder};
-        fs::create_directories(folder, ignored);
-        core::EvaluateOptions options;
-        options.prediction = folder / "prediction.nii";
-        options.reference = folder / "reference.nii";
-        options.protocols = {protocol};
-        UpdateOrThrow(progress, Progress::kUnknown, "preparing");
-        SaveLabels(*p_copy, options.prediction);
-        SaveLabels(*r_copy, options.reference);
-        *result = core::RunEvaluate(options, progress);
-      },
-      [this, prediction, reference, result](const TaskRunner::Outcome& outcome) {
-        if (!outcome.error.empty()) {
-          Tell(Message::Kind::kError, "Evaluate", {outcome.error});
-          return;
-        }
-        if (outcome.cancelled) return;
-        if (!outcome.warnings.empty()) {
-          Tell(Message::Kind::kWarning, "Evaluate", outcome.warnings);
-        }
-        evaluation_ = Evaluation{prediction, reference, *result};
-        if (on_evaluated) on_evaluated();
-      });
-}
-
-bool Session::ShowErrors(int label) {
-  if (!evaluation_) return false;
-  LabelLayer* p = document.Labels(evaluation_->prediction);
-  LabelLayer* r = document.Labels(evaluation_->reference);
-  if (p == nullptr || r == nullptr) return false;
-  std::unique_ptr<LabelLayer> map;
-  try {
-    map = ErrorMap(*p, *r, label);
-  } catch (const Error& error) {
-    Tell(Message::Kind::kError, "Errors", {error.what()});
-    return false;
-  }
-  const auto entry = r->table.find(label);
-  map->name = "Errors: " + (label == 0                ? std::string("all labels")
-                            : entry == r->table.end() ? "label " + std::to_string(label)
-                                                      : entry->second.name);
-  Vec3 worst{};
-  const SlicePlane plane =
-      OwnAxesPlane(map->geometry(), Orientation::kAxial, document.convention());
-  const bool any = WorstSlice(*map, plane, worst);
-  if (document.Labels(error_layer_) != nullptr) document.Remove(error_layer_);
-  p->visible = false;
-  r->visible = false;
-  const int active = document.ActiveLabels() == nullptr ? 0 : document.ActiveLabels()->id;
-  error_layer_ = document.AddLabels(std::move(map));
-  document.SetActiveLabels(active);
-  document.Notify(kDisplayChanged | kLayersChanged);
-  if (any) document.SetCursor(worst);
-  return any;
+fs::path Session::NewWorkFolder(const std::string& job) {
+  return journal_->folder() / (job + "-" + std::to_string(++results_));
 }
 
 void Session::Recover(const std::vector<Journal::Entry>& entries) {
@@ -303,13 +334,21 @@ void Session::Recover(const std::vector<Journal::Entry>& entries) {
       tasks.Start(
           "Recover " + entry.name,
           [loaded, entry](Progress& progress) {
-            *loaded = LoadFile(entry.mask, LoadAs::kLabels, progress);
+            *loaded =
+                LoadFile(entry.file, entry.is_image ? LoadAs::kImage : LoadAs::kLabels, progress);
+            const Companions companions = ReadCompanions(entry.file);
+            if (loaded->labels) loaded->labels->companions = companions;
+            if (loaded->image) loaded->image->companions = companions;
           },
           [this, loaded, entry, left, failed](const TaskRunner::Outcome& outcome) {
             if (outcome.error.empty() && loaded->labels) {
               loaded->labels->name = entry.name;
               loaded->labels->path.clear();
               AddResult(std::move(loaded->labels));
+            } else if (outcome.error.empty() && loaded->image) {
+              loaded->image->name = entry.name;
+              loaded->image->path.clear();
+              AddResult(std::move(loaded->image));
             } else {
               *failed = true;
               Tell(Message::Kind::kError, entry.name, {outcome.error});
@@ -322,15 +361,19 @@ void Session::Recover(const std::vector<Journal::Entry>& entries) {
 
 // Only when all of them are kept anew may the old copies go.
 void Session::ReplaceAbandoned(const fs::path& image) {
-  std::vector<std::shared_ptr<LabelLayer>> copies;
+  std::vector<std::shared_ptr<LabelLayer>> labels;
+  std::vector<std::shared_ptr<ImageLayer>> images;
   for (const auto& layer : document.labels()) {
-    if (!layer->unsaved) continue;
-    copies.push_back(std::make_shared<LabelLayer>(*layer));
+    if (layer->unsaved) labels.push_back(std::make_shared<LabelLayer>(*layer));
+  }
+  for (const auto& layer : document.images()) {
+    if (layer->unsaved) images.push_back(std::make_shared<ImageLayer>(*layer));
   }
   tasks.Start(
       "Keep recovered work",
-      [this, copies, image](Progress&) {
-        for (const auto& copy : copies) journal_->Keep(*copy, image);
+      [this, labels, images, image](Progress&) {
+        for (const auto& copy : labels) journal_->Keep(*copy, image);
+        for (const auto& copy : images) journal_->Keep(*copy, image);
         journal_->DiscardAbandoned();
       },
       {}, /*quiet=*/true);

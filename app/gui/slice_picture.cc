@@ -53,8 +53,8 @@ void Colourise(const PictureImage& image, const PlaneGrid& grid, std::vector<uin
 
 // Both images windowed, then one minus the other: grey where they agree, warm where the second is
 // brighter, cool where it is darker.
-void Difference(const PictureImage& first, const PictureImage& second, const PlaneGrid& grid,
-                std::vector<uint32_t>& pixels) {
+void Difference(const PictureImage& first, const PictureImage& second, double gain,
+                const PlaneGrid& grid, std::vector<uint32_t>& pixels) {
   std::vector<float> a, b;
   SampleOptions options;
   options.linear = first.linear;
@@ -68,15 +68,17 @@ void Difference(const PictureImage& first, const PictureImage& second, const Pla
     const auto part = [](float value, const Window& window) {
       return std::clamp((value - window.Low()) / window.width, 0.0, 1.0);
     };
-    const double difference = part(b[i], second.window) - part(a[i], first.window);
-    pixels[i] = colours[static_cast<int>(std::lround(127.5 + 127.5 * difference))];
+    const double difference = gain * (part(b[i], second.window) - part(a[i], first.window));
+    pixels[i] =
+        colours[static_cast<int>(std::lround(127.5 + 127.5 * std::clamp(difference, -1.0, 1.0)))];
   }
 }
 
 void Fuse(const PictureContent& content, const PlaneGrid& grid, std::vector<uint32_t>& pixels) {
   const PictureImage& second = content.images.back();
   if (content.fusion == Fusion::kDifference) {
-    Difference(content.images.front(), second, grid, pixels);
+    const double gain = std::exp2(6 * (std::clamp(content.fusion_share, 0.0, 1.0) - 0.5));
+    Difference(content.images.front(), second, gain, grid, pixels);
     return;
   }
   std::vector<uint32_t> over;

@@ -34,7 +34,8 @@ struct PictureLabels {
 struct PictureContent {
   std::vector<PictureImage> images;  // the first is the base; the last is fused over it
   Fusion fusion = Fusion::kBlend;
-  double fusion_share = 0.5;  // opacity of the second image; position of the curtain
+  double fusion_share = 0.5;  // opacity of the second image; position of the curtain;
+                              // 0.5: differences as they are, 1: eightfold, 0: an eighth
   std::vector<PictureLabels> labels;
 };
 

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/gui/slice_view.h"
 
-#include <QKeyEvent>
-#include <QMouseEvent>
 #include <QPainter>
 #include <QPainterPath>
-#include <QWheelEvent>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-
-#include "app/gui/brush.h"
 
 namespace avocet::gui {
 namespace {
@@ -95,6 +90,11 @@ void SliceView::OnDocument(unsigned changes) {
     updating_slider_ = false;
   }
   if (changes & ~unsigned{kCursorChanged | kMeasurementsChanged}) dirty_ = true;
+  if (draft_ && draft_by_keys_ && plane_ && (changes & kCursorChanged)) {
+    draft_->points.back() =
+        plane_->MovedToSlice(document_.cursor(), plane_->NearestSlice(draft_->points.front()));
+    if (draft_->points.size() > 1) Evaluate(*draft_, document_.ActiveImage(), *plane_);
+  }
   update();
 }
 
@@ -103,9 +103,29 @@ void SliceView::Redraw() {
   update();
 }
 
-void SliceView::Recentre() {
-  if (plane_) focus_ = plane_->first;
+void SliceView::ShowOnly(int labels) {
+  only_labels_ = labels;
   Redraw();
+}
+
+void SliceView::SetFocus(const Vec3& focus) {
+  focus_ = focus;
+  Redraw();
+  if (partner_ == nullptr) return;
+  partner_->focus_ = focus;
+  partner_->Redraw();
+}
+
+void SliceView::Recentre() {
+  if (plane_) SetFocus(plane_->first);
+}
+
+void SliceView::CentreOn(const Vec3& x_in_lps) {
+  if (plane_) SetFocus(x_in_lps);
+}
+
+void SliceView::Zoom(double factor) {
+  if (plane_) ZoomAbout(PixelFromLps(document_.cursor()), factor);
 }
 
 double SliceView::FitScale() const {
@@ -151,7 +171,7 @@ std::string SliceView::Describe(const Vec3& x) const {
     if (!image->Unit().empty()) line += " " + image->Unit();
   }
   for (const auto& layer : document_.labels()) {
-    if (!layer->visible) continue;
+    if (only_labels_ == 0 ? !layer->visible : layer->id != only_labels_) continue;
     const int value = layer->ValueAt(x);
     if (value == 0) continue;
     const auto entry = layer->table.find(value);
@@ -163,9 +183,11 @@ std::string SliceView::Describe(const Vec3& x) const {
                 static_cast<long long>(std::floor(index[0] + 0.5)),
                 static_cast<long long>(std::floor(index[1] + 0.5)),
                 static_cast<long long>(std::floor(index[2] + 0.5)));
-  line +=
-      "   " + AxisPosition(x, 0) + ", " + AxisPosition(x, 1) + ", " + AxisPosition(x, 2) + place;
-  return line;
+  if (const ImageLayer* image = document_.ActiveImage();
+      image == nullptr || !(image->AssumesOrientation() || image->AssumesSize())) {
+    line += "   " + AxisPosition(x, 0) + ", " + AxisPosition(x, 1) + ", " + AxisPosition(x, 2);
+  }
+  return line + place;
 }
 
 void SliceView::paintEvent(QPaintEvent*) {
@@ -178,6 +200,11 @@ void SliceView::paintEvent(QPaintEvent*) {
   DrawPictureInto(painter);
   painter.setRenderHint(QPainter::Antialiasing);
   if (state_.crosshair) DrawCrosshair(painter);
+  if (document_.fusion == Fusion::kCurtain && document_.FusedImage() != nullptr) {
+    painter.setPen(QPen(QColor(255, 255, 255, 150), 1, Qt::DotLine));
+    const double x = width() * document_.fusion_share;
+    painter.drawLine(QPointF(x, 0), QPointF(x, height()));
+  }
   if (document_.overlays) DrawMeasurements(painter);
   DrawTexts(painter);
   DrawScaleBar(painter);
@@ -193,7 +220,7 @@ void SliceView::DrawPictureInto(QPainter& painter) {
   const int64_t slice = plane_->NearestSlice(document_.cursor());
   const QSize size(frame.width, frame.height);
   if (dirty_ || slice != drawn_slice_ || size != drawn_size_) {
-    DrawPicture(document_.Content(), GridOf(frame), pixels_);
+    DrawPicture(document_.Content(only_labels_), GridOf(frame), pixels_);
     dirty_ = false;
     drawn_slice_ = slice;
     drawn_size_ = size;
@@ -229,7 +256,11 @@ void SliceView::DrawCrosshair(QPainter& painter) {
 void SliceView::DrawMeasurements(QPainter& painter) {
   const int64_t slice = plane_->NearestSlice(document_.cursor());
   for (const Measurement& m : document_.measurements()) {
-    if (m.orientation != orientation_) continue;
+    // Those of the images that are shown: another one may lie elsewhere.
+    const ImageLayer* active = document_.ActiveImage();
+    const bool shown = m.layer == 0 || m.layer == document_.fused_image ||
+                       (active != nullptr && m.layer == active->id);
+    if (!shown || m.orientation != orientation_) continue;
     bool here = true;
     for (const Vec3& point : m.points) {
       here = here && std::abs(plane_->SliceAt(point) - static_cast<double>(slice)) < 0.51;
@@ -281,9 +312,13 @@ void SliceView::DrawTexts(QPainter& painter) {
   font.setPixelSize(15);
   painter.setFont(font);
   const QFontMetricsF metrics(font);
-  const QColor letter_colour(255, 255, 255);
+  const ImageLayer* active = document_.ActiveImage();
+  const bool assumed = active != nullptr && active->AssumesOrientation();
+  const QColor letter_colour = assumed ? QColor(216, 183, 101) : QColor(255, 255, 255);
   const auto letters = plane_->Letters();
-  const auto text = [&](int side) { return QString::fromStdString(letters[side]); };
+  const auto text = [&](int side) {
+    return QString::fromStdString(letters[side]) + (assumed ? "?" : "");
+  };
   DrawText(painter, QPointF(6, height() / 2.0 + 5), text(0), letter_colour);
   DrawText(painter, QPointF(right_edge - metrics.horizontalAdvance(text(1)), height() / 2.0 + 5),
            text(1), letter_colour);
@@ -294,20 +329,32 @@ void SliceView::DrawTexts(QPainter& painter) {
   font.setPixelSize(13);
   painter.setFont(font);
   char line[96];
-  DrawText(painter, QPointF(8, 18), NameOf(orientation_), PlaneColour(orientation_));
+  QString title = NameOf(orientation_);
+  if (const LabelLayer* only = document_.Labels(only_labels_)) {
+    title += "   " + QString::fromStdString(only->name);
+  }
+  DrawText(painter, QPointF(8, 18),
+           QFontMetricsF(font).elidedText(title, Qt::ElideRight, width() / 2.0 - 24),
+           PlaneColour(orientation_));
   font.setBold(false);
   font.setPixelSize(12);
   painter.setFont(font);
   const QColor plain(215, 220, 226);
   if (plane_->axis >= 0) {
-    std::snprintf(line, sizeof line, "%s   slice %lld of %lld",
-                  AxisPosition(middle, PatientAxis(orientation_)).c_str(),
+    const std::string position = assumed || (active != nullptr && active->AssumesSize())
+                                     ? ""
+                                     : AxisPosition(middle, PatientAxis(orientation_)) + "   ";
+    std::snprintf(line, sizeof line, "%sslice %lld of %lld", position.c_str(),
                   static_cast<long long>(slice + 1), static_cast<long long>(plane_->count));
   } else {
     std::snprintf(line, sizeof line, "%s   patient plane",
                   AxisPosition(middle, PatientAxis(orientation_)).c_str());
   }
   DrawText(painter, QPointF(8, 34), line, plain);
+  const std::string synthetic = document_.SyntheticNote();
+  if (!synthetic.empty()) {
+    DrawText(painter, QPointF(8, 50), QString::fromStdString(synthetic), QColor(216, 183, 101));
+  }
   if (!state_.corner_text) return;
   if (const ImageLayer* image = document_.ActiveImage()) {
     std::snprintf(line, sizeof line, "W %s  L %s", Number(image->window.width).c_str(),
@@ -317,10 +364,9 @@ void SliceView::DrawTexts(QPainter& painter) {
   }
   const std::string under = Describe(document_.cursor());
   // The first part only: value and label; the rest stands in the status line.
-  const auto cut =
-      under.find("   R ") != std::string::npos ? under.find("   R ") : under.find("   L ");
-  DrawText(painter, QPointF(8, height() - 7),
-           QString::fromStdString(under.substr(0, cut == std::string::npos ? 40 : cut)), plain);
+  const size_t cut =
+      std::min({under.find("   R "), under.find("   L "), under.find("   ["), size_t{40}});
+  DrawText(painter, QPointF(8, height() - 7), QString::fromStdString(under.substr(0, cut)), plain);
 }
 
 void SliceView::DrawScaleBar(QPainter& painter) {
@@ -346,8 +392,10 @@ void SliceView::DrawScaleBar(QPainter& painter) {
   QFont font = painter.font();
   font.setPixelSize(12);
   painter.setFont(font);
-  const QString text =
-      length >= 10 ? QString("%1 cm").arg(length / 10) : QString("%1 mm").arg(length);
+  const ImageLayer* image = document_.ActiveImage();
+  const QString text = image != nullptr && image->AssumesSize() ? QString("%1 px").arg(length)
+                       : length >= 10                           ? QString("%1 cm").arg(length / 10)
+                                                                : QString("%1 mm").arg(length);
   DrawText(painter,
            QPointF(right - pixels / 2 - QFontMetricsF(font).horizontalAdvance(text) / 2, y - 7),
            text, QColor(215, 220, 226));
@@ -366,225 +414,5 @@ void SliceView::resizeEvent(QResizeEvent*) {
   if (on_fit_changed) on_fit_changed();
   Redraw();
 }
-
-void SliceView::wheelEvent(QWheelEvent* event) {
-  if (!plane_) return;
-  const double notches = event->angleDelta().y() / 120.0;
-  if (event->modifiers() & Qt::ControlModifier) {
-    ZoomAbout(event->position(), std::pow(1.15, notches));
-  } else {
-    // Touch pads send parts of a notch.
-    wheel_rest_ += notches;
-    const double whole = std::trunc(wheel_rest_);
-    wheel_rest_ -= whole;
-    if (whole != 0) document_.StepSlice(orientation_, static_cast<int64_t>(whole));
-  }
-  event->accept();
-}
-
-void SliceView::ZoomAbout(const QPointF& pixel, double factor) {
-  const Vec3 fixed = LpsFromPixel(pixel);
-  const double fit = FitScale();
-  const double now = state_.Scale(fit);
-  state_.mm_per_pixel = std::clamp(now / factor, fit / 80, fit * 8);
-  focus_ = Add(focus_, Subtract(fixed, LpsFromPixel(pixel)));
-  state_.Notify();
-}
-
-void SliceView::mousePressEvent(QMouseEvent* event) {
-  setFocus(Qt::MouseFocusReason);
-  if (!plane_) return;
-  press_ = last_ = event->position();
-  const Vec3 x = LpsFromPixel(press_);
-  const auto modifiers = event->modifiers();
-  if (event->button() == Qt::RightButton) {
-    drag_ = Drag::kZoom;
-  } else if (event->button() == Qt::MiddleButton ||
-             (event->button() == Qt::LeftButton && (modifiers & Qt::ShiftModifier))) {
-    drag_ = Drag::kPan;
-  } else if (event->button() == Qt::LeftButton) {
-    if ((modifiers & Qt::AltModifier) || state_.tool == Tool::kWindow) {
-      drag_ = Drag::kWindow;
-    } else if (state_.tool == Tool::kCrosshair) {
-      drag_ = Drag::kCursor;
-      document_.SetCursor(x);
-    } else if (state_.tool == Tool::kBrush || state_.tool == Tool::kEraser) {
-      if (const LabelLayer* layer = document_.ActiveLabels()) {
-        drag_ = Drag::kPaint;
-        document_.BeginStroke(layer->id);
-        PaintAt(press_, press_);
-      }
-    } else {
-      drag_ = Drag::kMeasure;
-      BeginMeasurement(x);
-    }
-  }
-}
-
-void SliceView::mouseMoveEvent(QMouseEvent* event) {
-  if (!plane_) return;
-  const QPointF now = event->position();
-  const Vec3 x = LpsFromPixel(now);
-  if (on_hover) on_hover(Describe(x));
-  const QPointF delta = now - last_;
-  switch (drag_) {
-    case Drag::kNone:
-      if (draft_ && !draft_->points.empty()) {  // an angle between its clicks
-        draft_->points.back() = x;
-        update();
-      }
-      break;
-    case Drag::kCursor:
-      document_.SetCursor(x);
-      break;
-    case Drag::kWindow:
-      MoveWindow(delta);
-      break;
-    case Drag::kPan: {
-      const double scale = Frame().mm_per_pixel * devicePixelRatioF();
-      focus_ = Subtract(focus_, Add(Scale(plane_->right, delta.x() * scale),
-                                    Scale(plane_->down, delta.y() * scale)));
-      Redraw();
-      break;
-    }
-    case Drag::kZoom:
-      ZoomAbout(press_, std::exp(-delta.y() / 150));
-      break;
-    case Drag::kMeasure:
-      if (draft_) {
-        draft_->points.back() = x;
-        Evaluate(*draft_, document_.ActiveImage(), *plane_);
-        update();
-      }
-      break;
-    case Drag::kPaint:
-      PaintAt(last_, now);
-      break;
-  }
-  last_ = now;
-}
-
-void SliceView::mouseReleaseEvent(QMouseEvent*) {
-  if (drag_ == Drag::kMeasure && draft_) {
-    const bool moved = (last_ - press_).manhattanLength() > 3;
-    if (draft_->kind != MeasurementKind::kAngle) {
-      if (moved) {
-        FinishMeasurement();
-      } else {
-        draft_.reset();  // a click without a drag measures nothing
-      }
-    } else if (draft_->points.size() == 3) {
-      FinishMeasurement();
-    } else if (moved || !draft_is_new_) {
-      draft_->points.push_back(draft_->points.back());
-    }
-    update();
-  }
-  if (drag_ == Drag::kPaint) document_.EndStroke();
-  drag_ = Drag::kNone;
-}
-
-void SliceView::BeginMeasurement(const Vec3& x) {
-  draft_is_new_ = !draft_;
-  if (draft_) {  // an angle's next click
-    draft_->points.back() = x;
-    return;
-  }
-  Measurement m;
-  m.kind = state_.tool == Tool::kRuler   ? MeasurementKind::kRuler
-           : state_.tool == Tool::kAngle ? MeasurementKind::kAngle
-                                         : MeasurementKind::kRoi;
-  m.orientation = orientation_;
-  m.right = plane_->right;
-  m.down = plane_->down;
-  if (const ImageLayer* image = document_.ActiveImage()) m.image = image->name;
-  m.points = {x, x};
-  draft_ = std::move(m);
-}
-
-void SliceView::FinishMeasurement() {
-  Evaluate(*draft_, document_.ActiveImage(), *plane_);
-  Measurement done = std::move(*draft_);
-  draft_.reset();
-  document_.AddMeasurement(std::move(done));
-}
-
-void SliceView::MoveWindow(const QPointF& delta) {
-  ImageLayer* image = document_.ActiveImage();
-  if (image == nullptr) return;
-  // A view's width of travel doubles or halves the window a few times, whatever its size.
-  image->window.width = std::max(image->window.width * std::exp(delta.x() / 200),
-                                 1e-9 + std::abs(image->window.level) * 1e-9);
-  image->window.level -= delta.y() / 300 * image->window.width;
-  document_.Notify(kDisplayChanged);
-}
-
-void SliceView::PaintAt(const QPointF& from, const QPointF& to) {
-  const LabelLayer* layer = document_.ActiveLabels();
-  if (layer == nullptr) return;
-  const auto value = state_.tool == Tool::kEraser ? 0 : state_.brush_label;
-  document_.PaintVoxels(BrushVoxels(layer->geometry(), *plane_, LpsFromPixel(from),
-                                    LpsFromPixel(to), state_.brush_mm),
-                        static_cast<uint16_t>(value));
-}
-
-void SliceView::mouseDoubleClickEvent(QMouseEvent* event) {
-  if (event->button() != Qt::LeftButton) return;
-  draft_.reset();
-  if (drag_ == Drag::kPaint) document_.EndStroke();
-  drag_ = Drag::kNone;
-  if (on_maximise) on_maximise();
-}
-
-void SliceView::keyPressEvent(QKeyEvent* event) {
-  if (!plane_) return QWidget::keyPressEvent(event);
-  switch (event->key()) {
-    case Qt::Key_Up:
-      return document_.StepSlice(orientation_, 1);
-    case Qt::Key_Down:
-      return document_.StepSlice(orientation_, -1);
-    case Qt::Key_PageUp:
-      return document_.StepSlice(orientation_, 10);
-    case Qt::Key_PageDown:
-      return document_.StepSlice(orientation_, -10);
-    case Qt::Key_Home:
-      return document_.SetSlice(orientation_, plane_->grows_up ? plane_->count - 1 : 0);
-    case Qt::Key_End:
-      return document_.SetSlice(orientation_, plane_->grows_up ? 0 : plane_->count - 1);
-    case Qt::Key_Left:
-    case Qt::Key_Right: {
-      // One voxel sideways on the screen.
-      const auto& g = *document_.grid();
-      const double step = *std::min_element(g.spacing.begin(), g.spacing.end());
-      const double sign = event->key() == Qt::Key_Right ? 1 : -1;
-      const Vec3 before = document_.cursor();
-      for (int tries = 1; tries <= 64 && before == document_.cursor(); ++tries) {
-        document_.SetCursor(Add(before, Scale(plane_->right, sign * step * (0.5 + tries * 0.5))));
-      }
-      return;
-    }
-    case Qt::Key_Escape:
-      draft_.reset();
-      drag_ = Drag::kNone;
-      return update();
-    default:
-      QWidget::keyPressEvent(event);
-  }
-}
-
-// Tab chooses the next label; shift+Tab and F6 leave the view.
-bool SliceView::focusNextPrevChild(bool next) {
-  if (!next || !on_next_label || document_.labels().empty()) {
-    return QWidget::focusNextPrevChild(next);
-  }
-  on_next_label();
-  return true;
-}
-
-void SliceView::leaveEvent(QEvent*) {
-  if (on_hover) on_hover("");
-}
-void SliceView::focusInEvent(QFocusEvent*) { update(); }
-void SliceView::focusOutEvent(QFocusEvent*) { update(); }
 
 }  // namespace avocet::gui

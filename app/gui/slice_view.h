@@ -22,8 +22,15 @@ class SliceView : public QWidget {
             QWidget* parent = nullptr);
 
   Orientation orientation() const { return orientation_; }
+  // Draws this label map alone and names it; 0: all that are shown.
+  void ShowOnly(int labels);
+  // Two views of one orientation are panned together.
+  void PanWith(SliceView* partner) { partner_ = partner; }
   // The middle of the slice comes to the middle of the view.
   void Recentre();
+  void CentreOn(const Vec3& x_in_lps);
+  // About the crosshair.
+  void Zoom(double factor);
   // Scale, in mm per logical pixel, at which the whole slice is seen.
   double FitScale() const;
   // What is shown, in device pixels; requires an open document.
@@ -68,6 +75,9 @@ class SliceView : public QWidget {
   void DrawScaleBar(QPainter& painter);
   void DrawEmpty(QPainter& painter);
   void ZoomAbout(const QPointF& pixel, double factor);
+  void SetFocus(const Vec3& focus);
+  bool MoveCursorByKey(const QKeyEvent& event);
+  void PlaceByKey();
   void BeginMeasurement(const Vec3& x_in_lps);
   void FinishMeasurement();
   void PaintAt(const QPointF& from, const QPointF& to);
@@ -88,6 +98,9 @@ class SliceView : public QWidget {
   double wheel_rest_ = 0;
   std::optional<Measurement> draft_;
   bool draft_is_new_ = false;  // begun by the press under way
+  bool draft_by_keys_ = false;
+  int only_labels_ = 0;
+  SliceView* partner_ = nullptr;
   bool updating_slider_ = false;
 };
 

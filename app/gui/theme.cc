@@ -38,8 +38,8 @@ void ApplyTheme(QApplication& application) {
   application.setPalette(palette);
   application.setStyleSheet(R"(
     QToolTip { color: #dee2e7; background: #343941; border: 1px solid #4a515c; padding: 3px; }
-    QToolBar { border: 0; border-bottom: 1px solid #15171a; spacing: 2px; padding: 3px; }
-    QToolBar QToolButton { padding: 4px; border: 1px solid transparent; border-radius: 4px; }
+    QToolBar { border: 0; border-bottom: 1px solid #15171a; spacing: 2px; padding: 1px 3px; }
+    QToolBar QToolButton { padding: 3px; border: 1px solid transparent; border-radius: 4px; }
     QToolBar QToolButton:hover { background: #3a3f48; }
     QToolBar QToolButton:checked { background: #34557c; border-color: #4a84c4; }
     QToolBar QToolButton:focus { border-color: #4a84c4; }

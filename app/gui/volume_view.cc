@@ -280,6 +280,14 @@ void VolumeView::keyPressEvent(QKeyEvent* event) {
     case Qt::Key_Down:
       camera_.elevation = std::max(-89.0, camera_.elevation - 10);
       break;
+    case Qt::Key_PageUp:
+    case Qt::Key_PageDown:
+      camera_.distance =
+          std::clamp(camera_.distance * (event->key() == Qt::Key_PageUp ? 0.8 : 1.25), 0.05, 10.0);
+      break;
+    case Qt::Key_Home:
+      camera_.azimuth = camera_.elevation = 0;
+      break;
     default:
       return QWidget::keyPressEvent(event);
   }

@@ -351,10 +351,11 @@ AVOCET_HOST_DEVICE void ExactGradients(Team& team, const Args& a, const Tile& ti
         const Sums<float> after = WithCarry(future[i], future_power, state.future);
         const Sums<float> left = WithCarry(adjoint, past_power, state.adjoint_past);
         const Sums<float> right = WithCarry(later[i], future_power, state.adjoint_future);
-        const auto gradient = generic::Gradient(left, right, e[i], v[i], bonus, p[i], q[i]);
-        m.At(0, n, thread) = gradient.k;
-        m.At(1, n, thread) = gradient.v;
-        gu += gradient.u;
+        const float gv = fmaf(bonus, p[i], left.num + right.num);
+        const float h = fmaf(bonus, q[i], left.den + right.den);
+        m.At(0, n, thread) = e[i] * fmaf(v[i], gv, -h);
+        m.At(1, n, thread) = e[i] * gv;
+        gu = fmaf(bonus * e[i], fmaf(v[i], p[i], -q[i]), gu);
         gw += Difference(left, after) + Difference(right, before);
         Step(past, ev[i], e[i], lambda);
         Step(adjoint, p[i], q[i], lambda);

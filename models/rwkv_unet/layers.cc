@@ -13,10 +13,8 @@
 namespace avocet::models {
 namespace {
 
-constexpr double kBatchNormEps = 1e-6;
 constexpr double kBatchNormMomentum = 0.1;
-constexpr double kLayerNorm2dEps = 1e-6;
-constexpr double kTokenNormEps = 1e-5;
+
 constexpr double kCcmDropPath = 0.05;  // unconditional in the official network
 
 at::Tensor Resize(const at::Tensor& x, int64_t height, int64_t width) {
@@ -38,7 +36,7 @@ at::Tensor RwkvUnetLayers::BatchNorm(const std::string& name, const at::Tensor& 
   }
   return at::batch_norm(x, P(name + ".weight"), P(name + ".bias"), P(name + ".running_mean"),
                         P(name + ".running_var"), options_.training, kBatchNormMomentum,
-                        kBatchNormEps, /*cudnn_enabled=*/true);
+                        kRwkvUnetBatchNormEps, /*cudnn_enabled=*/true);
 }
 
 at::Tensor RwkvUnetLayers::LayerNorm(const std::string& name, const at::Tensor& x,
@@ -104,7 +102,7 @@ at::Tensor RwkvUnetLayers::SpatialMix(const std::string& p, const at::Tensor& x)
   const auto type = decay.scalar_type();  // under autocast k and v come in a smaller type
   at::Tensor y = kernels::BiWkv(decay, first, key.reshape({b, t, c}).to(type),
                                 value.reshape({b, t, c}).to(type), static_cast<int64_t>(mode_));
-  y = LayerNorm(p + ".key_norm", y.view({b, h, w, c}), kTokenNormEps);
+  y = LayerNorm(p + ".key_norm", y.view({b, h, w, c}), kRwkvUnetTokenNormEps);
   return at::linear(gate * y, P(p + ".output.weight"));
 }
 
@@ -121,12 +119,14 @@ at::Tensor RwkvUnetLayers::Glsp(const RwkvUnetBlock& block, const at::Tensor& x)
   if (block.norm == RwkvUnetBlock::Norm::kBatch) {
     h = BatchNorm(p + ".norm", x);
   } else if (block.norm == RwkvUnetBlock::Norm::kLayer) {
-    h = LayerNorm(p + ".norm.norm", x.permute({0, 2, 3, 1}), kLayerNorm2dEps).permute({0, 3, 1, 2});
+    h = LayerNorm(p + ".norm.norm", x.permute({0, 2, 3, 1}), kRwkvUnetLayerNorm2dEps)
+            .permute({0, 3, 1, 2});
   }
   h = at::relu(BatchNorm(p + ".conv.norm", Pointwise(h, p + ".conv.conv.weight")));
   if (block.attention) {
     const at::Tensor tokens = h.permute({0, 2, 3, 1});
-    const at::Tensor mixed = LayerNorm(p + ".ln1", SpatialMix(p + ".att", tokens), kTokenNormEps);
+    const at::Tensor mixed =
+        LayerNorm(p + ".ln1", SpatialMix(p + ".att", tokens), kRwkvUnetTokenNormEps);
     h = (tokens + DropPath(mixed, block.drop_path)).permute({0, 3, 1, 2});
   }
   at::Tensor local = DepthwiseConv(p + ".conv_local.conv", h, kRwkvUnetKernel, block.stride);
@@ -144,7 +144,7 @@ at::Tensor RwkvUnetLayers::ChannelMix(const std::string& p, const at::Tensor& x)
   const at::Tensor mixed_k = shifted + difference * P(p + ".spatial_mix_k").view({c});
   const at::Tensor mixed_r = shifted + difference * P(p + ".spatial_mix_r").view({c});
   at::Tensor k = at::square(at::relu(at::linear(mixed_k, P(p + ".key.weight"))));
-  k = LayerNorm(p + ".key_norm", k, kTokenNormEps);
+  k = LayerNorm(p + ".key_norm", k, kRwkvUnetTokenNormEps);
   const at::Tensor kv = at::linear(k, P(p + ".value.weight"));
   return at::sigmoid(at::linear(mixed_r, P(p + ".receptance.weight"))) * kv;
 }
@@ -166,7 +166,7 @@ std::vector<at::Tensor> RwkvUnetLayers::CrossChannelMix(const at::Tensor& enc3,
   at::Tensor z = at::cat(parts, 1).permute({0, 2, 3, 1});
   const at::Tensor mixed = ChannelMix("ccm.channel", z);
   Report("ccm.channel", mixed);
-  z = z + DropPath(LayerNorm("ccm.ln1", mixed, kTokenNormEps), kCcmDropPath);
+  z = z + DropPath(LayerNorm("ccm.ln1", mixed, kRwkvUnetTokenNormEps), kCcmDropPath);
   z = z.permute({0, 3, 1, 2});
   const int64_t t = z.size(1) / 3;
   std::vector<at::Tensor> skips;

@@ -13,6 +13,9 @@ namespace avocet::models {
 
 constexpr int kRwkvUnetKernel = 5;         // depthwise convolutions of the encoder
 constexpr int kRwkvUnetDecoderKernel = 9;  // of the decoder
+constexpr double kRwkvUnetBatchNormEps = 1e-6;
+constexpr double kRwkvUnetLayerNorm2dEps = 1e-6;
+constexpr double kRwkvUnetTokenNormEps = 1e-5;
 
 // One inverted-residual block of the encoder (rwkv_unet.md section 5).
 struct RwkvUnetBlock {

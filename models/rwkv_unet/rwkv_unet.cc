@@ -10,6 +10,7 @@
 
 #include "app/base/error.h"
 #include "models/architecture/rwkv_unet_layout.h"
+#include "models/rwkv_unet/frozen_rwkv_unet.h"
 #include "models/rwkv_unet/layers.h"
 
 namespace avocet::models {
@@ -110,6 +111,12 @@ void RwkvUnet::Initialise(at::Generator& generator) {
   }
 }
 
+void RwkvUnet::Freeze(Precision precision) {
+  frozen_ = std::make_unique<const FrozenRwkvUnet>(blocks_, parameters_, precision);
+}
+
+void RwkvUnet::Thaw() { frozen_.reset(); }
+
 namespace {
 
 at::Tensor Run(const std::vector<RwkvUnetBlock>& blocks, const RwkvUnetLayers& layers,
@@ -144,8 +151,16 @@ at::Tensor RwkvUnet::Forward(const at::Tensor& image, const ForwardOptions& opti
   const int64_t bottom = (kMultiple - height % kMultiple) % kMultiple;
   const int64_t right = (kMultiple - width % kMultiple) % kMultiple;
   if (bottom || right) x = at::replication_pad2d(x, {0, right, 0, bottom});
-  x = x.contiguous(at::MemoryFormat::ChannelsLast);
-  at::Tensor logits = Run(blocks_, RwkvUnetLayers(parameters_, mode_, options), x);
+  const bool frozen = frozen_ && !options.training && options.hook == nullptr &&
+                      !c10::GradMode::is_enabled() && image.device().is_cpu() &&
+                      image.scalar_type() == at::kFloat;
+  at::Tensor logits;
+  if (frozen) {
+    logits = frozen_->Forward(x, mode_);
+  } else {
+    x = x.contiguous(at::MemoryFormat::ChannelsLast);
+    logits = Run(blocks_, RwkvUnetLayers(parameters_, mode_, options), x);
+  }
   if (bottom || right) logits = logits.slice(2, 0, height).slice(3, 0, width);
   return logits;
 }

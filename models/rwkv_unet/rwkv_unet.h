@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,16 @@ struct RwkvUnetConfig {
 };
 
 struct RwkvUnetBlock;
+class FrozenRwkvUnet;
+
+// How a frozen network multiplies matrices on the CPU; everything else is float32.
+enum class Precision {
+  kFloat32,
+  kBFloat16,  // factors rounded to bfloat16, sums in float32
+};
+// "float32" or "bfloat16"; throws OptionError otherwise, and DeviceError for bfloat16 where this
+// processor has no hardware for it.
+Precision PrecisionFromName(const std::string& name);
 
 // The network as a function of named tensors: names and shapes are those of the official state
 // dictionary, so that any checkpoint can be loaded, saved and compared by name. Only tensors that
@@ -46,6 +57,13 @@ class RwkvUnet {
   ParameterStore& parameters() { return parameters_; }
   const ParameterStore& parameters() const { return parameters_; }
 
+  // Prepares the parameters, which must be float32 on the CPU, for inference: from now on Forward
+  // takes the frozen path (frozen_rwkv_unet.h) for float32 images on the CPU where neither training
+  // nor gradients nor a hook is asked for. It costs a copy of the parameters. Later changes to the
+  // parameters do not show until the next call; Thaw ends it.
+  void Freeze(Precision precision = Precision::kFloat32);
+  void Thaw();
+
   // Fills the parameters as the official code initialises them.
   void Initialise(at::Generator& generator);
 
@@ -59,6 +77,7 @@ class RwkvUnet {
   WkvMode mode_;
   std::vector<RwkvUnetBlock> blocks_;  // the stem, then stages 1-4
   ParameterStore parameters_;
+  std::unique_ptr<const FrozenRwkvUnet> frozen_;
 };
 
 }  // namespace avocet::models

@@ -177,6 +177,19 @@ TEST_F(CliSegment, TheMaskIsTheArgmaxOfForwardOnTheSameSlices) {
   EXPECT_GT(found.size(), 1u);
 }
 
+TEST_F(CliSegment, PrecisionIsAnOptionAndOnRecord) {
+  ExpectRefusal(Segment(image_, model_, out_ / "mask.nii.gz", {"--precision", "half"}),
+                ExitCode::kOption, {"--precision", "half", "bfloat16"});
+  const CommandResult result =
+      Segment(image_, model_, out_ / "mask.nii.gz", {"-q", "--precision", "bfloat16"});
+  if (result.exit_code != 0) {  // no such processor
+    ExpectRefusal(result, ExitCode::kDevice, {"--precision bfloat16", "float32"});
+    return;
+  }
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(io::ReadTextFile(out_ / "mask.manifest.json").find("bfloat16"), std::string::npos);
+}
+
 TEST_F(CliSegment, ThreadsAreNoPartOfTheResult) {
   EXPECT_EQ(Segment(image_, model_, out_ / "one.nii", {"--threads", "1"}).exit_code, 0);
   EXPECT_EQ(Segment(image_, model_, out_ / "two.nii", {"--threads", "2"}).exit_code, 0);

@@ -55,6 +55,26 @@ TEST(Convert, TextStaysBehindUnlessAskedFor) {
   EXPECT_EQ(extensions(true), 1U);
 }
 
+// That an image was computed and not acquired is no private text: it outlives every conversion.
+TEST(Convert, SyntheticStaysSynthetic) {
+  const fs::path folder = TemporaryFolder();
+  io::Volume made = io::ReadVolume(TestData("io/oblique.nii.gz"));
+  made.source = nullptr;
+  made.description = "synthetic, not acquired: avocet translate, of Jane Doe";
+  io::WriteVolume(made, folder / "0.nii.gz");
+  const char* chain[] = {"0.nii.gz", "1.nrrd", "2.mha", "3.nhdr", "4.mhd", "5.hdr", "6.nii"};
+  for (size_t i = 1; i < std::size(chain); ++i) {
+    SCOPED_TRACE(chain[i]);
+    RunConvert(folder / chain[i - 1], folder / chain[i]);
+    const io::Volume volume = io::ReadVolume(folder / chain[i]);
+    EXPECT_EQ(volume.description, "synthetic, not acquired");
+    ASSERT_EQ(volume.notes.size(), 1U);
+    EXPECT_NE(volume.notes[0].find("synthetic"), std::string::npos);
+  }
+  RunConvert(folder / "0.nii.gz", folder / "kept.nii", true);
+  EXPECT_NE(test::Slurp(folder / "kept.nii").find("translate, of"), std::string::npos);
+}
+
 TEST(Convert, ArraysAndPictures) {
   fs::path label = TestData("io/formats/case.npy.h5");
   label += "#label";

@@ -14,14 +14,18 @@
 #include <set>
 
 #include "app/core/convert.h"
+#include "app/core/degrade.h"
 #include "app/core/engine.h"
 #include "app/core/evaluate.h"
 #include "app/core/export.h"
 #include "app/core/inputs.h"
 #include "app/core/segment.h"
+#include "app/core/translate.h"
 #include "io/dicom_seg.h"
+#include "io/file_util.h"
 #include "io/volume_io.h"
 #include "tests/app/random_model.h"
+#include "tests/app/random_translator.h"
 #include "tests/io/dicom_builder.h"
 #include "tests/io/io_test_util.h"
 #include "tests/support/test_support.h"
@@ -98,6 +102,104 @@ class DicomJobs : public testing::Test {
   fs::path folder_;
   SilentProgress progress_;
 };
+
+// Translation and degradation take what segmentation takes, by the same code.
+TEST_F(DicomJobs, TranslateAndDegradeSeries) {
+  TranslateOptions options;
+  options.inputs = {folder_ / "study"};
+  options.model = test::WriteRandomTranslator(test::TranslatorCard(), 0, "same.safetensors");
+  options.device.text = "cpu";
+  options.output = Out("one.nii.gz");
+  const auto translate = [&] { return LoadEngine().translate(options, progress_); };
+  test::ExpectError([&] { translate(); }, {"2 series", "--series"});
+  options.series = kFirst;
+  EXPECT_EQ(translate().failed, 0);
+  io::ReadOptions read;
+  read.series = kFirst;
+  const io::Volume image = io::ReadVolume(folder_ / "study", read);
+  const io::Volume made = io::ReadVolume(Out("one.nii.gz"));
+  EXPECT_LT(io::MaxCornerDistance(image.geometry, made.geometry), 1e-4);
+  const std::vector<float> given = image.ToFloat(), got = made.ToFloat();
+  for (size_t x = 0; x < given.size(); ++x) ASSERT_NEAR(got[x], given[x], 1e-3);
+  const auto manifest = nlohmann::json::parse(io::ReadTextFile(Out("one.manifest.json")));
+  EXPECT_EQ(manifest["input"]["files"], 18);
+
+  // All series of a tree into a folder, and the judgement of the outputs against that tree.
+  options.series = "";
+  options.output = folder_ / "all";
+  options.format = "nrrd";
+  const TranslateResult all = translate();
+  ASSERT_EQ(all.cases.size(), 2U);
+  EXPECT_EQ(all.failed, 0);
+  EXPECT_TRUE(fs::exists(folder_ / "all/study-series-2_synthetic.nrrd"));
+  EvaluateOptions evaluate;
+  evaluate.task = "translation";
+  evaluate.prediction = folder_ / "all";
+  evaluate.reference = folder_ / "study";
+  EvaluateResult scores = RunEvaluate(evaluate, progress_);
+  ASSERT_EQ(scores.set.cases.size(), 2U);
+  for (const EvaluatedCase& item : scores.set.cases) {
+    EXPECT_EQ(item.error, "");
+    EXPECT_LT(item.classes[0].values[0][4].value, 1e-3);  // RMSE
+  }
+  evaluate.prediction = Out("one.nii.gz");
+  test::ExpectError([&] { RunEvaluate(evaluate, progress_); }, {"2 series", "--series"});
+  evaluate.series = kFirst;
+  scores = RunEvaluate(evaluate, progress_);
+  ASSERT_EQ(scores.set.cases.size(), 1U);
+  EXPECT_LT(scores.set.cases[0].classes[0].values[0][4].value, 1e-3);
+
+  // A DICOM SEG is a mask too.
+  const io::SourceSeries source = io::ReadSourceSeries(folder_ / "study/one", "", progress_);
+  io::Volume mask = io::Volume::Zeros(source.geometry, io::VoxelType::kUInt8);
+  std::fill_n(mask.As<uint8_t>() + 9 * 20 * 34, 20 * 34, uint8_t{1});
+  io::WriteDicomSeg(mask, source, Out("mask.dcm"), {});
+  evaluate.mask = Out("mask.dcm");
+  scores = RunEvaluate(evaluate, progress_);
+  ASSERT_EQ(scores.classes.size(), 2U);
+  EXPECT_LT(scores.set.cases[0].classes[1].values[0][4].value, 1e-3);
+
+  DegradeJobOptions degrade;
+  degrade.inputs = {folder_ / "study"};
+  degrade.series = "2";
+  degrade.output = Out("weak.nii.gz");
+  EXPECT_EQ(RunDegrade(degrade, progress_).failed, 0);
+  EXPECT_EQ(io::ReadVolume(Out("weak.nii.gz")).geometry.size[2], 12);
+
+  // An original is never overwritten, whichever way it was named.
+  SegmentOptions seg;
+  seg.inputs = {folder_ / "study/one"};
+  seg.output = folder_ / "study/one/a.dcm";
+  fs::copy_file(folder_ / "study/one/i3", seg.output);
+  test::ExpectError([&] { Segment(seg); }, {"overwrite", "DICOM image"});
+  ExportOptions to_dicom;
+  to_dicom.mask = folder_ / "mask.nii.gz";
+  io::WriteVolume(mask, to_dicom.mask);
+  to_dicom.source_series = folder_ / "study/one";
+  to_dicom.output = seg.output;
+  const std::string original = io::ReadTextFile(seg.output);
+  test::ExpectError([&] { RunExport(to_dicom, progress_); }, {"overwrite", "DICOM image"});
+  EXPECT_EQ(io::ReadTextFile(seg.output), original);
+  for (const bool contours : {false, true}) {  // what an earlier run wrote is no original
+    to_dicom.rtstruct = contours;
+    to_dicom.output = Out(contours ? "contours.dcm" : "seg.dcm");
+    RunExport(to_dicom, progress_);
+    RunExport(to_dicom, progress_);
+  }
+  to_dicom.output = to_dicom.mask;
+  to_dicom.rtstruct = false;
+  test::ExpectError([&] { RunExport(to_dicom, progress_); }, {"overwrite the input"});
+
+  for (const auto& entry : fs::recursive_directory_iterator(folder_)) {
+    if (!entry.is_regular_file() || entry.path().string().find("study/") != std::string::npos) {
+      continue;
+    }
+    const std::string bytes = io::ReadTextFile(entry.path());
+    for (const char* secret : kSecrets) {
+      EXPECT_EQ(bytes.find(secret), std::string::npos) << entry.path() << " holds " << secret;
+    }
+  }
+}
 
 TEST_F(DicomJobs, SegmentASeriesIntoAVolumeAndASeg) {
   SegmentOptions options;

@@ -12,7 +12,7 @@
 #include "app/core/engine.h"
 #include "app/core/image_checks.h"
 #include "app/core/manifest.h"
-#include "app/core/segment_plan.h"
+#include "app/core/output_plan.h"
 #include "io/file_util.h"
 #include "io/volume_io.h"
 #include "tests/app/random_model.h"
@@ -301,7 +301,7 @@ TEST(Segment, ALabelMapIsNoImage) {
   EXPECT_EQ(RunJob(options, progress).failed, 0);
 }
 
-TEST(SegmentPlan, NamesOutputs) {
+TEST(OutputPlan, NamesOutputs) {
   const fs::path folder = TemporaryFolder();
   fs::create_directories(folder / "in");
   fs::create_directories(folder / "other");
@@ -315,8 +315,11 @@ TEST(SegmentPlan, NamesOutputs) {
   options.output = folder / "out";
   SilentProgress progress;
   const auto plan_of = [&](const SegmentOptions& given) {
-    return PlanSegment(given, ExpandInputs(given.inputs, given.series, given.regularise,
-                                           !NamesOneMask(given), progress));
+    const OutputNames names = given.Names();
+    return PlanOutputs(names, given.inputs,
+                       ExpandInputs(given.inputs, given.series, given.regularise,
+                                    !NamesOneFile(names), progress))
+        .files;
   };
   auto plan = plan_of(options);
   ASSERT_EQ(plan.size(), 2u);
@@ -368,6 +371,23 @@ TEST(ImageChecks, TellLabelMapsFromImages) {
       EXPECT_EQ(looks(entry.path()), label) << entry.path();
     }
   }
+}
+
+// Slices that were not filled, or padding, make no label map of an image.
+TEST(ImageChecks, ConstantSlicesAreNoLabels) {
+  const io::Volume image = Image();  // int16 of some 500 values
+  std::vector<float> values = image.ToFloat();
+  EXPECT_FALSE(LooksLikeLabelMap(values, image.geometry.size));
+  for (size_t x = 0; x < values.size() * 3 / 4; ++x) values[x] = 7;
+  EXPECT_FALSE(LooksLikeLabelMap(values, image.geometry.size));
+  // Nested boxes of six labels.
+  int64_t x = 0;
+  for (int k = 0; k < 18; ++k)
+    for (int j = 0; j < 34; ++j)
+      for (int i = 0; i < 20; ++i, ++x)
+        values[x] =
+            static_cast<float>(std::max({std::abs(i - 9) / 2, std::abs(j - 16) / 3, 0}) % 6);
+  EXPECT_TRUE(LooksLikeLabelMap(values, image.geometry.size));
 }
 
 TEST(ImageChecks, WarnAboutNotANumberAndTheWrongModality) {

@@ -13,7 +13,6 @@
 
 #include "app/base/error.h"
 #include "app/core/engine.h"
-#include "app/core/file_plan.h"
 #include "app/core/translation_checks.h"
 #include "io/file_util.h"
 #include "io/volume_io.h"
@@ -205,10 +204,15 @@ TEST(Translate, FolderNamesAndFailures) {
                                    "b_synthetic.nrrd", "b_synthetic.manifest.json"}));
   EXPECT_NE(io::ReadTextFile(folder / "out/b_synthetic.nrrd").find("content: synthetic"),
             std::string::npos);
-  EXPECT_EQ(PlanFiles(options.inputs, folder / "out", "")[0].output, folder / "out/a.nii.gz");
+  // A second run over inputs and results together would overwrite the first results.
+  options.inputs = {folder / "in", folder / "out"};
+  options.output = folder / "out";
+  Recorder again, third;
+  EXPECT_THROW(RunJob(options, again), OptionError);
+  options.inputs = {folder / "in"};
   options.plain_name = true;
   options.output = folder / "in";
-  EXPECT_THROW(RunJob(options, progress), OptionError);  // would overwrite
+  EXPECT_THROW(RunJob(options, third), OptionError);  // would overwrite
 }
 
 TEST(Translate, CancelAndDamagedModelLeaveNothing) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Networks with random weights: one forward pass, and one training step of FS-RWKV. CPU time is
+// FS-RWKV with random weights: one forward pass and one training step. CPU time is
 // that of the whole process, so that other work on the machine matters little.
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -9,7 +9,6 @@
 
 #include "app/base/allocator.h"
 #include "models/fs_rwkv/fs_rwkv.h"
-#include "models/rwkv_unet/rwkv_unet.h"
 #include "models/training/optimizer.h"
 #include "models/training/translation_loss.h"
 
@@ -17,30 +16,7 @@ namespace {
 
 using avocet::models::FsRwkv;
 using avocet::models::FsRwkvConfig;
-using avocet::models::RwkvUnet;
-using avocet::models::RwkvUnetConfig;
 using avocet::models::WkvMode;
-
-void Forward(benchmark::State& state, const char* variant) {
-  c10::InferenceMode inference;
-  at::set_num_threads(static_cast<int>(state.range(2)));
-  RwkvUnet network(RwkvUnetConfig::ForVariant(variant, 9), static_cast<WkvMode>(state.range(3)));
-  at::Generator generator = at::detail::createCPUGenerator(1);
-  network.Initialise(generator);
-  const at::Tensor image = at::rand({state.range(0), 1, state.range(1), state.range(1)}, generator);
-  for (auto _ : state) benchmark::DoNotOptimize(network.Forward(image));
-  state.counters["images/s"] = benchmark::Counter(static_cast<double>(state.range(0)),
-                                                  benchmark::Counter::kIsIterationInvariantRate);
-}
-
-void Sizes(benchmark::internal::Benchmark* b) {
-  b->ArgNames({"N", "side", "threads", "split"})->Unit(benchmark::kMillisecond)->UseRealTime();
-  b->Args({1, 224, 1, 0})->Args({1, 224, 2, 0})->Args({8, 224, 2, 0})->Args({1, 224, 2, 32});
-}
-
-BENCHMARK_CAPTURE(Forward, T, "T")->Apply(Sizes);
-BENCHMARK_CAPTURE(Forward, S, "S")->Apply(Sizes);
-BENCHMARK_CAPTURE(Forward, B, "B")->Apply(Sizes);
 
 // FS-RWKV; width 48 is the published size.
 FsRwkv Translator(int64_t split, at::Generator& generator, int64_t width = 48) {

@@ -170,6 +170,59 @@ TEST(Document, PaintingIsUndoneVoxelByVoxel) {
   EXPECT_EQ(*document.Labels(id)->labels, after);
 }
 
+TEST(Document, SaysWhichImageIsSynthetic) {
+  Document document;
+  const int real = document.AddImage(ImageOf(Phantom::Make()));
+  auto made = ImageOf(Phantom::Make());
+  made->synthetic = true;
+  const int synthetic = document.AddImage(std::move(made));
+  EXPECT_EQ(document.SyntheticNote(), "");
+  document.fused_image = synthetic;
+  EXPECT_EQ(document.SyntheticNote(), "in part synthetic, not acquired");
+  document.fusion = Fusion::kCurtain;
+  EXPECT_EQ(document.SyntheticNote(), "right of the curtain synthetic");
+  document.Image(real)->visible = false;
+  EXPECT_EQ(document.SyntheticNote(), "synthetic, not acquired");
+  document.Image(real)->visible = true;
+  document.SetActiveImage(synthetic);
+  EXPECT_EQ(document.SyntheticNote(), "synthetic, not acquired");
+  document.fused_image = real;
+  EXPECT_EQ(document.SyntheticNote(), "left of the curtain synthetic");
+  document.Image(synthetic)->visible = false;
+  EXPECT_EQ(document.SyntheticNote(), "");
+}
+
+TEST(Document, LabelsAreNamedColouredAndAddedWithUndo) {
+  Document document;
+  const int id = document.AddLabels(LabelsFromVolume(Phantom::Labels(Phantom::Make()), "marks"));
+  LabelTable& table = document.Labels(id)->table;
+  ASSERT_EQ(table.size(), 3u);
+  const LabelTable before = table;
+  document.RenameLabel(id, 2, "Spleen");
+  document.RecolourLabel(id, 2, {1, 2, 3});
+  EXPECT_EQ(document.AddLabel(id), 4);
+  EXPECT_TRUE(document.Labels(id)->unsaved);
+  EXPECT_EQ(table.at(2).name, "Spleen");
+  EXPECT_EQ(table.at(2).colour, (std::array<uint8_t, 3>{1, 2, 3}));
+  EXPECT_EQ(table.at(2).voxels, before.at(2).voxels);
+  // Painted with the new label, all taken back, all done again.
+  document.BeginStroke(id);
+  document.PaintVoxels({1, 2}, 4);
+  document.EndStroke();
+  EXPECT_EQ(table.at(4).voxels, 2);
+  while (document.CanUndo()) document.Undo();
+  EXPECT_EQ(table.size(), 3u);
+  EXPECT_EQ(table.at(2).name, before.at(2).name);
+  EXPECT_EQ(table.at(2).colour, before.at(2).colour);
+  while (document.CanRedo()) document.Redo();
+  EXPECT_EQ(table.at(2).name, "Spleen");
+  EXPECT_EQ(table.at(4).voxels, 2);
+  document.RenameLabel(id, 2, "Spleen");
+  document.RenameLabel(id, 77, "nothing");
+  document.Undo();
+  EXPECT_EQ(table.at(4).voxels, 0) << "a name that stays is no step";
+}
+
 TEST(Document, BrushCoversWhatLiesUnderItOnOneSlice) {
   for (const int order : {0, 13, 42}) {
     const io::Geometry g = Stored(Phantom::Make(), AllAxisOrders()[order]).geometry;
@@ -276,7 +329,7 @@ TEST(Document, JournalSurvivesAKill) {
   EXPECT_EQ(entries[0].name, "marks");
   EXPECT_EQ(entries[0].image, "/somewhere/image.nii.gz");
   SilentProgress progress;
-  const LoadedFile loaded = LoadFile(entries[0].mask, LoadAs::kLabels, progress);
+  const LoadedFile loaded = LoadFile(entries[0].file, LoadAs::kLabels, progress);
   ASSERT_NE(loaded.labels, nullptr);
   EXPECT_EQ(*loaded.labels->labels, *layer->labels);
   next.DiscardAbandoned();

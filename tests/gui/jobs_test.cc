@@ -3,6 +3,7 @@
 // reopen; and what happens when things are slow, cancelled or killed.
 #include <QComboBox>
 #include <QInputDialog>
+#include <QListWidget>
 #include <QMessageBox>
 #include <QTableWidget>
 #include <QThread>
@@ -18,6 +19,7 @@
 #include "io/file_util.h"
 #include "io/volume_io.h"
 #include "tests/gui/phantom.h"
+#include "tests/gui/stall_meter.h"
 #include "tests/gui/window_fixture.h"
 #include "tests/io/dicom_builder.h"
 
@@ -26,40 +28,7 @@ namespace {
 
 using test::Phantom;
 using test::ShippedData;
-
-// The longest time for which the window did not come round to its events. Time in which its thread
-// was ready to run and the machine was busy with something else is not the window's and is taken
-// off (schedstat, Linux).
-class StallMeter {
- public:
-  StallMeter() {
-    clock_.start();
-    last_ = clock_.nsecsElapsed();
-    waited_ = WaitedNs();
-    timer_.setTimerType(Qt::PreciseTimer);
-    QObject::connect(&timer_, &QTimer::timeout, [this] {
-      const qint64 now = clock_.nsecsElapsed();
-      const qint64 waited = WaitedNs();
-      longest_ = std::max(longest_, now - last_ - (waited - waited_));
-      last_ = now;
-      waited_ = waited;
-    });
-    timer_.start(1);
-  }
-  double LongestMs() const { return static_cast<double>(longest_) / 1e6; }
-
- private:
-  static qint64 WaitedNs() {
-    std::ifstream file("/proc/thread-self/schedstat");
-    qint64 ran = 0, waited = 0;
-    file >> ran >> waited;
-    return waited;
-  }
-
-  QElapsedTimer clock_;
-  QTimer timer_;
-  qint64 last_ = 0, longest_ = 0, waited_ = 0;
-};
+using test::StallMeter;
 
 class WindowJobs : public test::WindowTest {
  protected:
@@ -75,8 +44,11 @@ class WindowJobs : public test::WindowTest {
 TEST_F(WindowJobs, SegmentCompareJumpSaveReopen) {
   OpenSample();
   const int reference = Doc().labels().front()->id;
-  auto* run = window_->findChild<QPushButton*>("segment");
+  auto* run = window_->findChild<QPushButton*>("run_model");
   ASSERT_TRUE(run->isEnabled());
+  // Of the models that ship, the one that suits a crop of a head was chosen.
+  EXPECT_TRUE(
+      window_->findChild<QListWidget*>("models")->currentItem()->text().contains("segments"));
   StallMeter stalls;
   QTest::mouseClick(run, Qt::LeftButton);
   bool progress_seen = false;
@@ -268,7 +240,7 @@ TEST_F(WindowJobs, CancelAnswersWithinASecond) {
   io::WriteVolume(large, path);
   Open({path});
   ASSERT_TRUE(WaitFor([this] { return !session_->catalogue().empty(); }));
-  QTest::mouseClick(window_->findChild<QPushButton*>("segment"), Qt::LeftButton);
+  QTest::mouseClick(window_->findChild<QPushButton*>("run_model"), Qt::LeftButton);
   ASSERT_TRUE(WaitFor([this] {
     for (const TaskState& task : session_->tasks.Running()) {
       if (task.fraction > 0) return true;

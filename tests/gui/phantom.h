@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 
 #include "io/volume.h"
@@ -59,5 +60,37 @@ struct Phantom {
     return labels;
   }
 };
+
+// A noisy head in air, of nested bodies as bright as the tissues of T1-weighted MR, for what looks
+// at an image before it translates it: 96 x 96 x 24 voxels of 2 x 2 x 6 mm, turned by 0.2 rad.
+inline io::Volume Head() {
+  io::Geometry g;
+  g.size = {96, 96, 24};
+  g.spacing = {2, 2, 6};
+  g.origin = {90, -80, -60};
+  const double c = std::cos(0.2), s = std::sin(0.2);
+  g.direction = {-c, s, 0, -s, -c, 0, 0, 0, 1};
+  io::Volume image = io::Volume::Zeros(g, io::VoxelType::kInt16);
+  uint32_t state = 5;
+  size_t next = 0;
+  for (int64_t k = 0; k < g.size[2]; ++k) {
+    for (int64_t j = 0; j < g.size[1]; ++j) {
+      for (int64_t i = 0; i < g.size[0]; ++i) {
+        state = state * 1664525u + 1013904223u;
+        const double x = 2.0 * i - 95, y = 2.0 * j - 95, z = 6.0 * k - 69;
+        const double r = std::sqrt(x * x / 0.7 + y * y + z * z);
+        const double folds = std::sin(x / 5) * std::sin(y / 6) * std::cos(z / 9);
+        const double clean = r > 86   ? 0
+                             : r > 80 ? 700                               // scalp
+                             : r > 74 ? 90                                // bone
+                             : r > 60 ? 380 + 90 * folds                  // grey matter
+                             : r > 22 ? 520 + 80 * folds - x / 2 - y / 3  // white matter
+                                      : 160 + y;                          // fluid
+        image.As<int16_t>()[next++] = static_cast<int16_t>(clean + (state >> 24) / 6.0);
+      }
+    }
+  }
+  return image;
+}
 
 }  // namespace avocet::test

@@ -17,6 +17,7 @@
 #include <string>
 
 #include "app/gui/main_window.h"
+#include "app/gui/plain_numbers.h"
 #include "app/gui/theme.h"
 #include "tests/support/test_support.h"
 
@@ -42,6 +43,7 @@ class WindowTest : public testing::Test {
       QCoreApplication::setOrganizationName("avocet");
       QCoreApplication::setApplicationName("avocet");
       QSettings::setDefaultFormat(QSettings::IniFormat);
+      gui::UsePlainNumbers();
       gui::ApplyTheme(application);
     }
   }

@@ -162,7 +162,7 @@ TEST_F(WindowHands, KeysChangeTheViews) {
   QTest::keyClick(window_.get(), Qt::Key_BracketLeft);
   EXPECT_NEAR(Doc().ActiveLabels()->opacity, 0.4, 1e-9);
   // Space presses a button that has the focus, it does not hide the labels.
-  auto* run = window_->findChild<QPushButton*>("segment");
+  auto* run = window_->findChild<QPushButton*>("run_model");
   run->setEnabled(true);
   run->setFocus();
   QTest::keyClick(run, Qt::Key_Space);
@@ -302,6 +302,155 @@ TEST_F(WindowHands, PaintsErasesAndTakesBack) {
   QTest::keyClick(window_.get(), Qt::Key_D);
   Drag(view, at.toPoint(), at.toPoint() + QPoint(20, 0));
   EXPECT_NE(*layer.labels, before);
+}
+
+// Ruler, angle, region, brush and eraser without a mouse: the crosshair goes by keys, Enter places.
+TEST_F(WindowHands, MeasuresAndPaintsByKeys) {
+  Doc().AddImage(ImageOf(Phantom::Make()));
+  SliceView& view = View(kAxial);
+  view.setFocus();
+  const Vec3 start = Doc().cursor();
+  const auto key = [&](Qt::Key k, Qt::KeyboardModifiers modifiers = {}, int times = 1) {
+    for (int n = 0; n < times; ++n) QTest::keyClick(&view, k, modifiers);
+  };
+  // Down the screen is towards posterior in an axial slice; control goes ten voxels.
+  key(Qt::Key_Down, Qt::ShiftModifier);
+  EXPECT_NEAR(Doc().cursor()[1] - start[1], 1.0, 1e-9);
+  key(Qt::Key_Up, Qt::ShiftModifier | Qt::ControlModifier);
+  EXPECT_NEAR(Doc().cursor()[1] - start[1], -9.0, 1e-9);
+  EXPECT_EQ(Doc().cursor()[2], start[2]) << "in the slice";
+  Doc().SetCursor(start);
+
+  QTest::keyClick(window_.get(), Qt::Key_M);
+  view.setFocus();
+  key(Qt::Key_Return);
+  EXPECT_TRUE(Doc().measurements().empty());
+  key(Qt::Key_Right, {}, 5);
+  key(Qt::Key_Return);
+  ASSERT_EQ(Doc().measurements().size(), 1u);
+  EXPECT_NEAR(Doc().measurements()[0].value, 5 * 1.2, 1e-9);
+  // The way of an angle: one leg, the vertex, the other leg.
+  QTest::keyClick(window_.get(), Qt::Key_G);
+  view.setFocus();
+  key(Qt::Key_Return);
+  key(Qt::Key_Left, {}, 5);
+  key(Qt::Key_Return);
+  key(Qt::Key_Up, Qt::ShiftModifier, 4);
+  key(Qt::Key_Return);
+  ASSERT_EQ(Doc().measurements().size(), 2u);
+  EXPECT_NEAR(Doc().measurements()[1].value, 90, 1e-6);
+  // A region inside the left mark.
+  QTest::keyClick(window_.get(), Qt::Key_E);
+  view.setFocus();
+  Doc().SetCursor(Phantom::Make().geometry.PhysicalFromIndex(Phantom::Middle(Phantom::kLeftBox)));
+  key(Qt::Key_Return);
+  key(Qt::Key_Right, {}, 2);
+  key(Qt::Key_Down, Qt::ShiftModifier, 2);
+  QTest::qWait(30);
+  Shot("measure_by_keys");
+  key(Qt::Key_Return);
+  ASSERT_EQ(Doc().measurements().size(), 3u);
+  EXPECT_EQ(Doc().measurements()[2].value, 1000);
+  // Escape gives up what was begun.
+  key(Qt::Key_Return);
+  key(Qt::Key_Right, {}, 3);
+  key(Qt::Key_Escape);
+  key(Qt::Key_Return);
+  EXPECT_EQ(Doc().measurements().size(), 3u);
+  key(Qt::Key_Escape);
+
+  QTest::keyClick(window_.get(), Qt::Key_B);  // makes a label map
+  view.setFocus();
+  ASSERT_EQ(Doc().labels().size(), 1u);
+  key(Qt::Key_Return);
+  const LabelLayer& layer = *Doc().ActiveLabels();
+  EXPECT_EQ(layer.ValueAt(Doc().cursor()), 1);
+  const int64_t painted = layer.table.at(1).voxels;
+  EXPECT_GT(painted, 5) << "4 mm of brush";
+  QTest::keyClick(window_.get(), Qt::Key_D);
+  view.setFocus();
+  key(Qt::Key_Return);
+  EXPECT_EQ(layer.ValueAt(Doc().cursor()), 0);
+  QTest::keyClick(window_.get(), Qt::Key_Z, Qt::ControlModifier);
+  EXPECT_EQ(layer.table.at(1).voxels, painted);
+  // Zoom about the crosshair and bringing it to the middle.
+  const double scale = session_->view.Scale(1);
+  const QPointF before = view.PixelFromLps(Doc().cursor());
+  QTest::keyClick(window_.get(), Qt::Key_Equal, Qt::ControlModifier);
+  EXPECT_LT(session_->view.Scale(1), scale);
+  const QPointF after = view.PixelFromLps(Doc().cursor());
+  EXPECT_NEAR(after.x(), before.x(), 1e-6);
+  QTest::keyClick(window_.get(), Qt::Key_F, Qt::ShiftModifier);
+  EXPECT_NEAR(view.PixelFromLps(Doc().cursor()).x(), view.width() / 2.0, 1.0);
+}
+
+// Left one map, right the other, one crosshair, one place, one scale.
+TEST_F(WindowHands, TwoLabelMapsSideBySide) {
+  OpenSample();
+  auto second = std::make_unique<LabelLayer>(*Doc().ActiveLabels());
+  second->OwnLabels();
+  second->name = "second";
+  for (uint16_t& value : *second->labels) value = value == 1 ? 2 : 0;
+  // As the evaluation proposes them: the later one, a result, left; the reference right.
+  const int right = Doc().ActiveLabels()->id;
+  const int left = Doc().AddLabels(std::move(second));
+  QTest::keyClick(window_.get(), Qt::Key_Y);
+  ASSERT_TRUE(window_->views().comparing());
+  SliceView& one = View(kAxial);
+  SliceView& two = window_->views().partner(kAxial);
+  ASSERT_TRUE(one.isVisible());
+  ASSERT_TRUE(two.isVisible());
+  EXPECT_FALSE(View(Orientation::kCoronal).isVisible());
+  EXPECT_NEAR(one.width(), two.width(), 2);
+  // A voxel of label 1: the left map calls it 2, so each view tells its own.
+  const LabelLayer& map = *Doc().Labels(right);
+  size_t at = 0;
+  while ((*map.labels)[at] != 1) ++at;
+  const auto& size = map.geometry().size;
+  const Vec3 there = map.geometry().PhysicalFromIndex(
+      {static_cast<double>(at % size[0]), static_cast<double>(at / size[0] % size[1]),
+       static_cast<double>(at / (size[0] * size[1]))});
+  Doc().SetCursor(there);
+  EXPECT_NE(two.Describe(there).find("(1)"), std::string::npos) << two.Describe(there);
+  EXPECT_EQ(two.Describe(there).find("(2)"), std::string::npos);
+  EXPECT_EQ(one.Describe(there).find("(1)"), std::string::npos) << one.Describe(there);
+  EXPECT_NE(one.Describe(there).find("(2)"), std::string::npos);
+  for (LabelLayer* layer : {Doc().Labels(left), Doc().Labels(right)}) layer->opacity = 1;
+  Doc().Notify(kDisplayChanged);
+  QTest::qWait(50);
+  Shot("side_by_side");
+  const auto pixel = [&](SliceView& view) {
+    const QImage image = view.grab().toImage();
+    return image.pixel((view.PixelFromLps(there) + QPointF(2, 2)).toPoint());
+  };
+  EXPECT_NE(pixel(one), pixel(two));
+  // Panned and zoomed as one; the crosshair of one is that of the other.
+  Drag(two, QPoint(80, 80), QPoint(110, 95), Qt::MiddleButton);
+  EXPECT_EQ(one.Frame().centre, two.Frame().centre);
+  Drag(one, QPoint(80, 80), QPoint(80, 60), Qt::RightButton);
+  EXPECT_EQ(one.Frame().centre, two.Frame().centre);
+  EXPECT_EQ(one.Frame().mm_per_pixel, two.Frame().mm_per_pixel);
+  QTest::keyClick(window_.get(), Qt::Key_F);
+  // Painting on the right changes the map on the right.
+  const auto kept = *Doc().Labels(left)->labels;
+  QTest::keyClick(window_.get(), Qt::Key_B);
+  QTest::mouseClick(&two, Qt::LeftButton, {}, QPoint(two.width() / 2, two.height() / 2));
+  EXPECT_EQ(*Doc().Labels(left)->labels, kept);
+  EXPECT_TRUE(Doc().Labels(right)->unsaved);
+  EXPECT_FALSE(Doc().Labels(left)->unsaved);
+  QTest::keyClick(window_.get(), Qt::Key_C);
+  // Another orientation, and back.
+  QTest::keyClick(window_.get(), Qt::Key_3);
+  EXPECT_TRUE(window_->views().partner(Orientation::kSagittal).isVisible());
+  EXPECT_FALSE(two.isVisible());
+  QTest::keyClick(window_.get(), Qt::Key_Y);
+  EXPECT_FALSE(window_->views().comparing());
+  EXPECT_TRUE(View(Orientation::kCoronal).isVisible());
+  EXPECT_EQ(window_->findChild<QComboBox*>("layout")->currentText(), "Four views");
+  // Closing one of the two ends it.
+  QTest::keyClick(window_.get(), Qt::Key_Y);
+  Doc().Discard(right);
+  EXPECT_FALSE(window_->views().comparing());
 }
 
 TEST_F(WindowHands, ShowsLabelsInThreeDimensions) {

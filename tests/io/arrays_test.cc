@@ -121,6 +121,13 @@ TEST(ReadArrays, Refuses) {
   cut("case.npy.h5", 5000);
   cut("stored.npz", 500);
   cut("plain.npy", 300);
+  // An entry that would be unpacked elsewhere.
+  std::string slip = Slurp(File("stored.npz"));
+  for (size_t at = 0; (at = slip.find("image.npy", at)) != slip.npos; at += 9) {
+    slip.replace(at, 9, "../ge.npy");
+  }
+  Spill(folder / "slip.npz", slip);
+  ExpectError([&] { ReadVolume(folder / "slip.npz"); }, {"slip.npz", "../ge.npy", "leaves"});
   std::string bad = Slurp(File("slice.npz"));
   bad[80] = static_cast<char>(bad[80] ^ 1);  // in the packed image
   Spill(folder / "bad.npz", bad);

@@ -248,6 +248,11 @@ TEST(DicomPlaces, OddSourcesPassDciodvfy) {
   std::vector<SourceSeries> sources{
       Uneven(folder / "uneven", {0, 2, 4, 7, 9}), Uneven(folder / "tilted", {0, 2, 4, 6}, 1.0),
       ReadSourceSeries(test::TestData("dicom/multiframe.dcm"), "", progress)};
+  // Sources without identifiers: nothing of them is named, rather than half of it.
+  sources.push_back(sources[0]);
+  sources.back().series_uid.clear();
+  sources.push_back(sources[0]);
+  sources.back().slices[1].sop_instance.clear();
   if (!shared.empty()) {
     for (const char* name : {"transfer_syntaxes/1.dcm", "enhanced/siemens_xa10_enhanced_6_1.dcm",
                              "enhanced/pydicom_eCT_Supplemental.dcm", "seg/dcmqi/ct-3slice"}) {

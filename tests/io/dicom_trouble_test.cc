@@ -3,6 +3,7 @@
 // are not the rescale slope, slices without their place, trees of several patients.
 #include <gtest/gtest.h>
 
+#include <clocale>
 #include <cstring>
 
 #include "io/dicom.h"
@@ -150,6 +151,58 @@ TEST(DicomTrouble, ScalesThatAreNotAppliedAreNamed) {
   lut.Raw(0x00283000, "SQ", DicomBuilder::Item(""));
   lut.Write(folder / "lut");
   EXPECT_TRUE(HasNote(ReadVolume(folder / "lut").notes, "Modality LUT"));
+}
+
+TEST(DicomTrouble, WhatIsStatedAndNoNumberIsRefused) {
+  const std::pair<uint32_t, const char*> stated[] = {{0x00281052, "-1,024"},
+                                                     {0x00281053, "1.0x"},
+                                                     {0x00280030, "1,5\\0,75"},
+                                                     {0x00200032, "1\\two\\3"},
+                                                     {0x00200037, "1\\0\\0\\0\\1\\nan"}};
+  for (const auto& [tag, text] : stated) {
+    SCOPED_TRACE(text);
+    const fs::path folder = Folder(std::to_string(tag));
+    for (int k = 0; k < 3; ++k) {
+      DicomBuilder slice(4, 3, {0, 0, 2.0 * k}, static_cast<int16_t>(k));
+      slice.Text(tag, "DS", text);
+      slice.Write(folder / std::to_string(k));
+    }
+    const DicomTree tree = Scan(folder);
+    ASSERT_EQ(tree.AllSeries().size(), 1U);
+    EXPECT_NE(tree.AllSeries()[0]->problem.find(text), std::string::npos);
+    ExpectError([&] { ReadVolume(folder); }, {text, "not a number"});
+  }
+  // Numbers that make no sense are named; the picture can still be looked at.
+  const fs::path file = Folder("odd") / "1";
+  DicomBuilder slice(4, 3, {0, 0, 0}, 5);
+  slice.Text(0x00200037, "DS", "0\\0\\0\\0\\0\\0");
+  slice.Text(0x00281053, "DS", "0");
+  slice.Write(file);
+  const Volume volume = ReadVolume(file);
+  EXPECT_TRUE(HasNote(volume.notes, "ImageOrientationPatient is not two directions"));
+  EXPECT_TRUE(HasNote(volume.notes, "RescaleSlope is 0"));
+}
+
+TEST(DicomTrouble, ADecimalCommaInTheLocaleChangesNothing) {
+  const fs::path folder = Folder("comma");
+  for (int k = 0; k < 3; ++k) {
+    DicomBuilder slice(4, 3, {-7.25, 3.5, 2.5 * k}, static_cast<int16_t>(k));
+    slice.Text(0x00281053, "DS", "1.5");
+    slice.Write(folder / std::to_string(k));
+  }
+  const Volume plain = ReadVolume(folder);
+  const char* old = std::setlocale(LC_NUMERIC, nullptr);
+  const std::string before = old ? old : "C";
+  bool comma = false;
+  for (const char* name : {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "nl_NL.UTF-8"}) {
+    comma = comma || std::setlocale(LC_NUMERIC, name) != nullptr;
+  }
+  if (!comma) GTEST_SKIP() << "no locale with a decimal comma is installed";
+  const Volume volume = ReadVolume(folder);
+  std::setlocale(LC_NUMERIC, before.c_str());
+  EXPECT_EQ(volume.geometry.origin, plain.geometry.origin);
+  EXPECT_EQ(volume.geometry.spacing, plain.geometry.spacing);
+  EXPECT_EQ(volume.scaling.slope, 1.5);
 }
 
 TEST(DicomTrouble, ASliceWithoutItsPlaceIsNamed) {

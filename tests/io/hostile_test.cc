@@ -159,6 +159,33 @@ TEST(Hostile, BombsAreRefused) {
   ExpectError([&] { ReadVolume(folder / "bomb.h5"); }, {"bomb.h5", "gzip content is over"});
 }
 
+// Headers and contents agree; there is only next to nothing in them.
+TEST(Hostile, GigabytesOfNothingAreNotUnpacked) {
+  const fs::path folder = TemporaryFolder();
+  const std::string nothing(size_t{64} << 20, '\0');
+  const std::string block = DeflateBytes(nothing.data(), nothing.size(), Deflate::kGzip);
+  std::string zeros;
+  for (int i = 0; i < 32; ++i) zeros += block;  // 2 GB
+  const std::string sizes = "2048 1024 1024";
+  Spill(folder / "x.nrrd",
+        "NRRD0004\ntype: uchar\ndimension: 3\nsizes: " + sizes + "\nencoding: gzip\n\n" + zeros);
+  Spill(folder / "x.mha", "ObjectType = Image\nNDims = 3\nDimSize = " + sizes +
+                              "\nCompressedData = True\nElementType = MET_UCHAR\n"
+                              "ElementDataFile = LOCAL\n" +
+                              zeros);
+  WriteVolume(ReadVolume(TestData("io/nifti2.nii.gz")), folder / "x.nii");
+  std::string nifti = Slurp(folder / "x.nii").substr(0, 544);
+  const int64_t dim[] = {3, 2048, 1024, 1024};
+  const int16_t type[] = {2, 8};
+  std::memcpy(nifti.data() + 16, dim, sizeof dim);
+  std::memcpy(nifti.data() + 12, type, sizeof type);
+  Spill(folder / "x.nii.gz", test::Gzip(nifti) + zeros);
+  for (const char* name : {"x.nrrd", "x.mha", "x.nii.gz"}) {
+    SCOPED_TRACE(name);
+    ExpectError([&] { ReadVolume(folder / name); }, {name, "would unpack to 2048 MB"});
+  }
+}
+
 // An honest file of a size that no machine has.
 TEST(Hostile, VolumesBeyondTheMemoryAreRefused) {
   const fs::path folder = TemporaryFolder();
@@ -168,7 +195,7 @@ TEST(Hostile, VolumesBeyondTheMemoryAreRefused) {
   Spill(folder / "x.raw", "");
   fs::resize_file(folder / "x.raw", uintmax_t{10000000000000});  // sparse
   Spill(folder / "x.nhdr", header + "data file: x.raw\n");
-  ExpectError([&] { ReadVolume(folder / "x.nhdr"); }, {"x.raw", "9536743 MB", "this machine"});
+  ExpectError([&] { ReadVolume(folder / "x.nhdr"); }, {"x.raw", "9536743 MB", "are free"});
   Volume volume = ReadVolume(TestData("io/nifti2.nii.gz"));
   WriteVolume(volume, folder / "x.nii");
   std::string nifti = Slurp(folder / "x.nii");
@@ -176,7 +203,7 @@ TEST(Hostile, VolumesBeyondTheMemoryAreRefused) {
   std::memcpy(nifti.data() + 16, sizes, sizeof sizes);
   Spill(folder / "x.nii", nifti);
   fs::resize_file(folder / "x.nii", uintmax_t{10000000001000});
-  ExpectError([&] { ReadVolume(folder / "x.nii"); }, {"x.nii", "this machine"});
+  ExpectError([&] { ReadVolume(folder / "x.nii"); }, {"x.nii", "are free"});
 }
 
 // Files that name themselves.
@@ -257,15 +284,23 @@ TEST(Hostile, AnHdf5FileThatNeverEndsIsGivenUp) {
 TEST(Hostile, NamesThatClimbWriteNothing) {
   const fs::path folder = TemporaryFolder() / "in";
   fs::create_directories(folder);
-  std::string npz = Slurp(TestData("io/formats/stored.npz"));
-  const std::string image = "image.npy", evil = "../x\n.npy";
-  ASSERT_EQ(image.size(), evil.size());
-  for (size_t at = npz.find(image); at != npz.npos; at = npz.find(image, at + 1)) {
-    npz.replace(at, image.size(), evil);
+  // In an archive such a name is refused, and one with a line feed forges no line.
+  const auto renamed = [&](const std::string& name) {
+    std::string npz = Slurp(TestData("io/formats/stored.npz"));
+    const std::string image = "image.npy";
+    EXPECT_EQ(image.size(), name.size());
+    for (size_t at = npz.find(image); at != npz.npos; at = npz.find(image, at + 1)) {
+      npz.replace(at, image.size(), name);
+    }
+    Spill(folder / "x.npz", npz);
+  };
+  for (const char* evil : {"../xy.npy", "/etc/.npy", "a\\../.npy"}) {
+    renamed(evil);
+    ExpectError([&] { ReadVolume(folder / "x.npz"); }, {"x.npz", evil, "leaves the archive"});
   }
-  Spill(folder / "x.npz", npz);
+  renamed("im\nge.npy");
   fs::path member = folder / "x.npz";
-  member += "#../x\n";
+  member += "#im\nge";
   const Volume volume = ReadVolume(member);
   for (const auto& [name, value] : volume.source->Fields()) {
     EXPECT_EQ((name + value).find('\n'), std::string::npos);

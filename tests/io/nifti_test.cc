@@ -243,11 +243,11 @@ TEST(ReadNifti, EveryWayToCutAFileShortIsNoticed) {
 // follow what is there.
 TEST(ReadNifti, AFalseClaimTakesNoMemory) {
   const fs::path path = TemporaryFolder() / "x.nii.gz";
-  const Volume volume = Noise({1 << 20, 3, 1});
+  const Volume volume = Noise({1 << 20, 5, 1});
   const std::string noise(reinterpret_cast<const char*>(volume.data.data()), volume.data.size());
   Spill(path, test::Gzip(Slurp(TestData("io/huge_dim.nii")) + noise));
   const int64_t before = PeakMemory();
-  ExpectError([&] { ReadVolume(path); }, {"asks for 2147484000", "holds 3146500"});
+  ExpectError([&] { ReadVolume(path); }, {"asks for 2147484000", "holds 5243652"});
   EXPECT_LT(PeakMemory() - before, int64_t{64} << 20);
 }
 

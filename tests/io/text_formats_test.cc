@@ -174,7 +174,15 @@ TEST(ReadNrrd, AxesFindTheirPlaces) {
   volume = ReadVolume(file);
   EXPECT_EQ(volume.geometry.size, (std::array<int64_t, 3>{4, 6, 1}));
   EXPECT_EQ(volume.geometry.spacing, (std::array<double, 3>{0.5, 2, 1}));
-  EXPECT_NE(volume.notes.at(0).find("no orientation"), std::string::npos);
+  EXPECT_EQ(volume.geometry.origin, (std::array<double, 3>{0.25, 0, 0}));  // cell, node
+  EXPECT_NE(volume.notes.at(0).find("axis mins"), std::string::npos);
+  EXPECT_NE(volume.notes.at(1).find("no orientation"), std::string::npos);
+  // A negative voxel size: what ITK makes of it, and it is said.
+  Spill(file, Nrrd("type: short\ndimension: 3\nsizes: 2 3 4\nspacings: -2 3 4\n" + kRaw, shorts));
+  volume = ReadVolume(file);
+  EXPECT_EQ(volume.geometry.OrientationLetters(), "RPS");
+  EXPECT_EQ(volume.geometry.spacing[0], 2);
+  EXPECT_NE(volume.notes.at(0).find("negative voxel size"), std::string::npos);
   // A space without anatomy is stated.
   Spill(file, Nrrd("type: short\ndimension: 3\nsizes: 2 3 4\nspace: 3D-right-handed\n"
                    "space origin: (10,20,30)\nspace directions: (2,0,0) (0,3,0) (0,0,4)\n" +
@@ -194,6 +202,11 @@ TEST(ReadNrrd, Refuses) {
     Spill(file, content);
     ExpectError([&] { ReadVolume(file); }, {file.string(), reason});
   };
+  refused(Nrrd("type: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 2 3 4\n"
+               "space directions: (nan,0,0) (0,3,0) (0,0,4)\n" +
+                   kRaw,
+               raw),
+          "none in another");
   refused("NRRD0009\n" + kGrid + kRaw + "\n" + raw, "version");
   refused(Nrrd(kGrid + kRaw, raw.substr(0, 40)), "holds 40");
   refused(Nrrd(kGrid + kRaw + kRaw, raw), "twice");
@@ -272,6 +285,16 @@ const std::string kShort = "ElementType = MET_SHORT\n";
 TEST(ReadMetaImage, Forms) {
   const fs::path folder = TemporaryFolder();
   const std::string raw = Shorts(24);
+  // A negative voxel size: the axis runs backwards, as ITK has it.
+  std::string backwards = kMeta;
+  backwards.replace(backwards.find("= 2 3 4\nO"), 7, "= -2 3 4");
+  Spill(folder / "back.mha", backwards + kShort + "ElementDataFile = LOCAL\n" + raw);
+  const Volume back = ReadVolume(folder / "back.mha");
+  EXPECT_EQ(back.geometry.OrientationLetters(), "RPS");
+  EXPECT_EQ(back.geometry.spacing, (std::array<double, 3>{2, 3, 4}));
+  EXPECT_EQ(back.geometry.origin, (std::array<double, 3>{10, 20, 30}));
+  ASSERT_EQ(back.notes.size(), 1U);
+  EXPECT_NE(back.notes[0].find("negative"), std::string::npos);
   std::string text;
   for (int i = 0; i < 24; ++i) text += std::to_string(i) + " ";
   Spill(folder / "x.raw", raw);

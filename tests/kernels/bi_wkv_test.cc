@@ -226,19 +226,51 @@ TEST(BiWkv, ReferenceGradientsAreFiniteDifferences) {
   EXPECT_NEAR(r.gk[11], (loss(w, u, up) - loss(w, u, down)) / (2 * h), 1e-7);
 }
 
+// Few threads take whole columns, many take tiles of rows.
 TEST(BiWkv, ThreadsDoNotChangeASingleBit) {
-  const Inputs in = RandomInputs(2, 100, 70, -2, 6);
   const int before = at::get_num_threads();
-  at::set_num_threads(1);
-  const Outputs one = RunOperator(in, at::kFloat, 0, false);
-  at::set_num_threads(3);
-  const Outputs three = RunOperator(in, at::kFloat, 0, false);
+  for (const int64_t tokens : {100, 1500}) {
+    for (const int64_t split : {0, 32}) {
+      const Inputs in = RandomInputs(2, tokens, 70, -2, 6);
+      at::set_num_threads(1);
+      const Outputs one = RunOperator(in, at::kFloat, split, false);
+      for (const int threads : {2, 3, 7}) {
+        at::set_num_threads(threads);
+        const Outputs more = RunOperator(in, at::kFloat, split, false);
+        EXPECT_TRUE(at::equal(one.y, more.y)) << threads;
+        EXPECT_TRUE(at::equal(one.gk, more.gk)) << threads;
+        EXPECT_TRUE(at::equal(one.gv, more.gv)) << threads;
+        EXPECT_TRUE(at::equal(one.gw, more.gw)) << threads;
+        EXPECT_TRUE(at::equal(one.gu, more.gu)) << threads;
+      }
+    }
+  }
   at::set_num_threads(before);
-  EXPECT_TRUE(at::equal(one.y, three.y));
-  EXPECT_TRUE(at::equal(one.gk, three.gk));
-  EXPECT_TRUE(at::equal(one.gv, three.gv));
-  EXPECT_TRUE(at::equal(one.gw, three.gw));
-  EXPECT_TRUE(at::equal(one.gu, three.gu));
+}
+
+// Storage in half precision is float32 arithmetic between two roundings: the same bits as
+// converting before and after.
+TEST(BiWkv, HalfPrecisionIsFloat32RoundedOnce) {
+  for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
+    for (const int64_t split : {0, 64}) {
+      const Inputs in = RandomInputs(2, 133, 37, -3, 8);
+      const auto round = [&](const at::Tensor& x) { return x.to(type).to(at::kFloat); };
+      const Inputs rounded{round(in.w), round(in.u), round(in.k), round(in.v), round(in.g)};
+      const Outputs got = RunOperator(in, type, split, false);
+      const Outputs want = RunOperator(rounded, at::kFloat, split, false);
+      const auto same = [&](const at::Tensor& a, const at::Tensor& b) {
+        return a.scalar_type() == type && at::equal(a, b.to(type));
+      };
+      EXPECT_TRUE(same(got.y, want.y)) << type << " " << split;
+      EXPECT_TRUE(same(got.gk, want.gk)) << type << " " << split;
+      EXPECT_TRUE(same(got.gv, want.gv)) << type << " " << split;
+      EXPECT_TRUE(same(got.gw, want.gw)) << type << " " << split;
+      EXPECT_TRUE(same(got.gu, want.gu)) << type << " " << split;
+      // Parameters keep their precision where they are given it.
+      const at::Tensor y = BiWkv(rounded.w, rounded.u, in.k.to(type), in.v.to(type), split);
+      EXPECT_TRUE(same(y, want.y));
+    }
+  }
 }
 
 TEST(BiWkv, StridedAndEmptyInput) {
@@ -246,6 +278,10 @@ TEST(BiWkv, StridedAndEmptyInput) {
   const at::Tensor strided = in.k.transpose(1, 2).contiguous().transpose(1, 2);
   ASSERT_FALSE(strided.is_contiguous());
   EXPECT_TRUE(at::equal(BiWkv(in.w, in.u, strided, in.v), BiWkv(in.w, in.u, in.k, in.v)));
+  // Every second channel, and a row that does not begin on a cache line.
+  const at::Tensor odd = in.k.slice(2, 1, 10, 2), even = in.v.slice(2, 1, 10, 2);
+  EXPECT_TRUE(at::equal(BiWkv(in.w.slice(0, 1, 10, 2), in.u.slice(0, 1, 10, 2), odd, even),
+                        BiWkv(in.w, in.u, in.k, in.v).slice(2, 1, 10, 2)));
   const at::Tensor empty = at::empty({0, 4, 10}, in.k.options());
   EXPECT_EQ(BiWkv(in.w, in.u, empty, empty).sizes(), empty.sizes());
 }
@@ -266,6 +302,11 @@ TEST(BiWkv, ErrorsNameTheValue) {
   EXPECT_NE(message([&] { BiWkv(in.w.slice(0, 1), in.u, in.k, in.v); }).find("[3]"),
             std::string::npos);
   EXPECT_NE(message([&] { BiWkv(in.w, in.u, in.k, in.v.to(at::kFloat)); }).find("Float"),
+            std::string::npos);
+  const auto integers = [](const at::Tensor& x) { return x.to(at::kInt); };
+  EXPECT_NE(message([&] {
+              BiWkv(integers(in.w), integers(in.u), integers(in.k), integers(in.v));
+            }).find("Int"),
             std::string::npos);
   EXPECT_NE(message([&] {
               const at::Tensor none = at::empty({1, 0, 3}, in.k.options());

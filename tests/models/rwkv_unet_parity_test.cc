@@ -70,6 +70,36 @@ TEST_F(RwkvUnetParity, LogitsInBothModes) {
                                Tensor(expected, "O64_stride2"));
   EXPECT_LE(o.max, 5e-4);
   EXPECT_LE(o.rms, 5e-5);
+  // The frozen network meets the same numbers, is as close to the network in double as the plain
+  // one is, and labels alike wherever the two largest logits are further apart than rounding.
+  const auto in_double = Network(WkvMode::kExact);
+  in_double->parameters().To(at::kDouble);
+  const at::Tensor truth = in_double->Forward(image.to(at::kDouble));
+  const Difference plain = Compare("plain against double", exact, truth);
+  for (const WkvMode mode : {WkvMode::kExact, WkvMode::kOfficial32}) {
+    const auto network = Network(mode);
+    network->Freeze();
+    const at::Tensor frozen = network->Forward(image);
+    Difference f;
+    if (mode == WkvMode::kExact) {
+      EXPECT_LE(Compare("frozen against double", frozen, truth).rms, 1.5 * plain.rms);
+      f = Compare("frozen logits E", frozen, Tensor(expected, "E"));
+    } else {
+      f = Compare("frozen logits O64", frozen.slice(2, 0, 224, 2).slice(3, 0, 224, 2),
+                  Tensor(expected, "O64_stride2"));
+    }
+    EXPECT_LE(f.max, 5e-4);
+    EXPECT_LE(f.rms, 5e-5);
+    const at::Tensor& unfrozen = mode == WkvMode::kExact ? exact : official;
+    const at::Tensor top = std::get<0>(unfrozen.topk(2, 1));
+    const at::Tensor other = frozen.argmax(1) != unfrozen.argmax(1);
+    std::printf("  %lld of %lld labels differ\n",
+                static_cast<long long>(other.sum().item<int64_t>()),
+                static_cast<long long>(other.numel()));
+    EXPECT_LE(other.sum().item<int64_t>(), 5);
+    const at::Tensor margin = top.select(1, 0) - top.select(1, 1);
+    EXPECT_EQ((other & (margin > 5e-4)).sum().item<int64_t>(), 0);
+  }
   // The modes are told apart.
   EXPECT_GT(Compare("E against O", exact, official).rms, 3e-4);
 }

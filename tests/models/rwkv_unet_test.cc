@@ -3,11 +3,13 @@
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
 #include "app/base/error.h"
+#include "kernels/linear_cpu.h"
 #include "models/load_network.h"
 #include "models/model_card.h"
 #include "tests/support/test_support.h"
@@ -128,6 +130,118 @@ TEST(RwkvUnet, SavedAndLoadedIsTheSameNetwork) {
   EXPECT_EQ(loaded->config().classes, 5);
   const at::Tensor image = Image({1, 1, 32, 32});
   EXPECT_TRUE(at::equal(network.Forward(image), loaded->Forward(image)));
+}
+
+// ---- the frozen network
+
+// Every parameter away from the value that hides it.
+RwkvUnet MakeRestlessNetwork(const std::string& variant, int classes) {
+  RwkvUnet network = MakeNetwork(variant, classes);
+  at::Generator generator = at::detail::createCPUGenerator(17);
+  c10::NoGradGuard no_grad;
+  for (const auto& entry : network.parameters().entries()) {
+    at::Tensor value = entry.value;
+    const auto has = [&](const char* part) { return entry.name.find(part) != std::string::npos; };
+    if (has("spatial_mix_")) value.uniform_(0, 1, generator);
+    if (has("running_mean")) value.uniform_(-0.5, 0.5, generator);
+    if (!has("norm") && !has("ln1")) continue;
+    if (has(".bias")) value.uniform_(-0.5, 0.5, generator);
+    if (has(".weight") && value.dim() == 1) value.uniform_(0.5, 1.5, generator);
+  }
+  return network;
+}
+
+TEST(FrozenRwkvUnet, IsTheNetworkInEveryModeAndSize) {
+  c10::InferenceMode inference;
+  for (const auto& [variant, height, width] :
+       {std::tuple{"T", 224, 224}, std::tuple{"T", 1, 1}, std::tuple{"T", 33, 100},
+        std::tuple{"S", 50, 35}, std::tuple{"B", 112, 64}}) {
+    RwkvUnet network = MakeRestlessNetwork(variant, 3);
+    const at::Tensor image = Image({2, 3, height, width});
+    for (const WkvMode mode : {WkvMode::kExact, WkvMode::kOfficial32}) {
+      network.set_wkv_mode(mode);
+      network.Thaw();
+      const at::Tensor plain = network.Forward(image);
+      network.Freeze();
+      const at::Tensor frozen = network.Forward(image);
+      ASSERT_EQ(frozen.sizes(), plain.sizes());
+      const double scale = plain.std().item<double>();
+      const double error = (frozen - plain).abs().max().item<double>() / scale;
+      std::printf("  %s %d x %d %s: %.1e of the logits' deviation %.2f\n", variant, height, width,
+                  NameOf(mode), error, scale);
+      EXPECT_LE(error, 5e-6);
+    }
+  }
+}
+
+TEST(FrozenRwkvUnet, SameBitsForAnyBatchAndNumberOfThreads) {
+  c10::InferenceMode inference;
+  const int before = at::get_num_threads();
+  for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16}) {
+    if (precision == Precision::kBFloat16 && !kernels::HasFastBFloat16()) continue;
+    RwkvUnet network = MakeRestlessNetwork("T", 3);
+    network.Freeze(precision);
+    const at::Tensor images = Image({3, 1, 96, 80});
+    at::set_num_threads(1);
+    const at::Tensor one = network.Forward(images);
+    for (const int threads : {2, 3, 5}) {
+      at::set_num_threads(threads);
+      EXPECT_TRUE(at::equal(one, network.Forward(images))) << threads;
+    }
+    for (int64_t n = 0; n < 3; ++n) {
+      EXPECT_TRUE(at::equal(one.narrow(0, n, 1), network.Forward(images.narrow(0, n, 1)))) << n;
+    }
+    EXPECT_TRUE(at::equal(one, network.Forward(images.repeat({1, 3, 1, 1}))));
+  }
+  at::set_num_threads(before);
+}
+
+// Training, gradients and hooks take the plain path, with the parameters as they are now.
+TEST(FrozenRwkvUnet, StepsAsideForGradientsAndHooks) {
+  RwkvUnet network = MakeRestlessNetwork("T", 3);
+  const at::Tensor image = Image({1, 1, 32, 32});
+  network.Freeze();
+  at::Tensor frozen;
+  {
+    c10::NoGradGuard no_grad;
+    frozen = network.Forward(image);
+    network.parameters().Get("final_conv.bias").add_(1);
+    EXPECT_TRUE(at::equal(network.Forward(image), frozen));  // a copy
+    int seen = 0;
+    const ActivationHook hook = [&](const std::string&, const at::Tensor&) { ++seen; };
+    ForwardOptions options;
+    options.hook = &hook;
+    EXPECT_NEAR((network.Forward(image, options) - frozen).mean().item<double>(), 1, 1e-5);
+    EXPECT_GT(seen, 10);
+  }
+  network.parameters().RequireGradients(true);
+  network.Forward(image).sum().backward();
+  EXPECT_TRUE(network.parameters().Get("encoder.stage0.0.conv.conv.weight").grad().defined());
+  network.parameters().RequireGradients(false);
+  c10::NoGradGuard no_grad;
+  network.Thaw();
+  EXPECT_NEAR((network.Forward(image) - frozen).mean().item<double>(), 1, 1e-5);
+}
+
+TEST(FrozenRwkvUnet, BFloat16IsCloseAndRefusedElsewhere) {
+  EXPECT_THROW(PrecisionFromName("float8"), OptionError);
+  if (!kernels::HasFastBFloat16()) {
+    EXPECT_THROW(PrecisionFromName("bfloat16"), DeviceError);
+    GTEST_SKIP() << "no bfloat16 matrices here";
+  }
+  c10::InferenceMode inference;
+  for (const char* variant : {"T", "B"}) {
+    RwkvUnet network = MakeRestlessNetwork(variant, 5);
+    const at::Tensor image = Image({1, 1, 96, 96});
+    const at::Tensor plain = network.Forward(image);
+    network.Freeze(PrecisionFromName("bfloat16"));
+    const at::Tensor rounded = network.Forward(image);
+    const double error =
+        (rounded - plain).square().mean().sqrt().item<double>() / plain.std().item<double>();
+    std::printf("  %s: rms %.1e of the logits' deviation\n", variant, error);
+    EXPECT_LE(error, 0.02);
+    EXPECT_GE(error, 1e-5);  // it is another arithmetic
+  }
 }
 
 TEST(RwkvUnet, HolesAndStrangersAreRefusedByName) {

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
+#define AVOCET_ISA avx512
+#define AVOCET_ISA_NAME "avx512"
+#include "kernels/linear_cpu_impl.h"
