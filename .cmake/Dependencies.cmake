@@ -2,6 +2,63 @@
 # All third-party packages are found here and nowhere else. Versions and licences: README.md.
 
 find_package(Threads REQUIRED)
+
+# LibTorch. The wheel's own CMake package insists on a CUDA toolkit and links the GPU half; the CPU
+# half is named by hand, so that machines without the NVIDIA wheels build and run.
+if(NOT EXISTS "${AVOCET_TORCH_DIR}/lib/libtorch_cpu.so")
+  message(FATAL_ERROR "LibTorch was not found in '${AVOCET_TORCH_DIR}'. Run './dev setup', or set "
+                      "AVOCET_TORCH_DIR to the folder 'torch' of the wheel torch==2.11.0.")
+endif()
+file(STRINGS "${AVOCET_TORCH_DIR}/version.py" avocet_torch_line REGEX "^__version__")
+string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" AVOCET_TORCH_VERSION "${avocet_torch_line}")
+if(NOT AVOCET_TORCH_VERSION VERSION_EQUAL 2.11.0)
+  message(FATAL_ERROR "AVOCET_TORCH_DIR holds torch ${AVOCET_TORCH_VERSION}; Avocet is pinned to 2.11.0.")
+endif()
+add_library(avocet_c10 SHARED IMPORTED)
+set_target_properties(avocet_c10 PROPERTIES IMPORTED_LOCATION "${AVOCET_TORCH_DIR}/lib/libc10.so")
+add_library(avocet_torch_cpu SHARED IMPORTED)
+set_target_properties(avocet_torch_cpu PROPERTIES
+  IMPORTED_LOCATION "${AVOCET_TORCH_DIR}/lib/libtorch_cpu.so")
+# One OpenMP runtime in the process: the copy that libtorch_cpu brings, not the compiler's.
+add_library(avocet_gomp SHARED IMPORTED)
+set_target_properties(avocet_gomp PROPERTIES IMPORTED_LOCATION "${AVOCET_TORCH_DIR}/lib/libgomp.so.1")
+add_library(avocet_torch INTERFACE)
+target_include_directories(avocet_torch SYSTEM INTERFACE
+  "${AVOCET_TORCH_DIR}/include" "${AVOCET_TORCH_DIR}/include/torch/csrc/api/include")
+target_compile_definitions(avocet_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
+target_link_libraries(avocet_torch INTERFACE avocet_torch_cpu avocet_c10 avocet_gomp Threads::Threads)
+# The wheel's libraries find libcudart and libcupti through their own RPATH at run time.
+target_link_options(avocet_torch INTERFACE -Wl,--allow-shlib-undefined)
+
+# CUDA. Kernels are raw .cu files (no ATen headers), in a library of their own.
+set(AVOCET_HAVE_CUDA OFF)
+if(NOT AVOCET_CUDA MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "AVOCET_CUDA is '${AVOCET_CUDA}'; it must be AUTO, ON or OFF.")
+endif()
+if(NOT AVOCET_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100-real 120)
+    endif()
+    enable_language(CUDA)
+    set(CMAKE_CUDA_STANDARD 17)
+    find_package(CUDAToolkit REQUIRED)
+    set(AVOCET_HAVE_CUDA ON)
+    add_library(avocet_c10_cuda SHARED IMPORTED)
+    set_target_properties(avocet_c10_cuda PROPERTIES
+      IMPORTED_LOCATION "${AVOCET_TORCH_DIR}/lib/libc10_cuda.so")
+  elseif(AVOCET_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "AVOCET_CUDA=ON, but no CUDA compiler was found. Install the CUDA toolkit, "
+                        "set CMAKE_CUDA_COMPILER, or use AVOCET_CUDA=OFF.")
+  endif()
+endif()
+
+if(AVOCET_KERNELS_ONLY)
+  return()
+endif()
+
 find_package(ZLIB REQUIRED)
 find_package(BZip2 REQUIRED)
 find_package(PNG REQUIRED)
@@ -50,56 +107,6 @@ target_link_libraries(avocet_dicom_codecs INTERFACE avocet_dcmtk PkgConfig::OPEN
 find_path(AVOCET_KISSFFT_INCLUDE NAMES kissfft.hh PATH_SUFFIXES kissfft REQUIRED)
 add_library(avocet_kissfft INTERFACE)
 target_include_directories(avocet_kissfft SYSTEM INTERFACE "${AVOCET_KISSFFT_INCLUDE}")
-
-# LibTorch. The wheel's own CMake package insists on a CUDA toolkit and links the GPU half; the CPU
-# half is named by hand, so that machines without the NVIDIA wheels build and run.
-if(NOT EXISTS "${AVOCET_TORCH_DIR}/lib/libtorch_cpu.so")
-  message(FATAL_ERROR "LibTorch was not found in '${AVOCET_TORCH_DIR}'. Run './dev setup', or set "
-                      "AVOCET_TORCH_DIR to the folder 'torch' of the wheel torch==2.11.0.")
-endif()
-file(STRINGS "${AVOCET_TORCH_DIR}/version.py" avocet_torch_line REGEX "^__version__")
-string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" AVOCET_TORCH_VERSION "${avocet_torch_line}")
-if(NOT AVOCET_TORCH_VERSION VERSION_EQUAL 2.11.0)
-  message(FATAL_ERROR "AVOCET_TORCH_DIR holds torch ${AVOCET_TORCH_VERSION}; Avocet is pinned to 2.11.0.")
-endif()
-add_library(avocet_c10 SHARED IMPORTED)
-set_target_properties(avocet_c10 PROPERTIES IMPORTED_LOCATION "${AVOCET_TORCH_DIR}/lib/libc10.so")
-add_library(avocet_torch_cpu SHARED IMPORTED)
-set_target_properties(avocet_torch_cpu PROPERTIES
-  IMPORTED_LOCATION "${AVOCET_TORCH_DIR}/lib/libtorch_cpu.so")
-# One OpenMP runtime in the process: the copy that libtorch_cpu brings, not the compiler's.
-add_library(avocet_gomp SHARED IMPORTED)
-set_target_properties(avocet_gomp PROPERTIES IMPORTED_LOCATION "${AVOCET_TORCH_DIR}/lib/libgomp.so.1")
-add_library(avocet_torch INTERFACE)
-target_include_directories(avocet_torch SYSTEM INTERFACE
-  "${AVOCET_TORCH_DIR}/include" "${AVOCET_TORCH_DIR}/include/torch/csrc/api/include")
-target_compile_definitions(avocet_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
-target_link_libraries(avocet_torch INTERFACE avocet_torch_cpu avocet_c10 avocet_gomp Threads::Threads)
-# The wheel's libraries find libcudart and libcupti through their own RPATH at run time.
-target_link_options(avocet_torch INTERFACE -Wl,--allow-shlib-undefined)
-
-# CUDA. Kernels are raw .cu files (no ATen headers), in a library of their own.
-set(AVOCET_HAVE_CUDA OFF)
-if(NOT AVOCET_CUDA MATCHES "^(AUTO|ON|OFF)$")
-  message(FATAL_ERROR "AVOCET_CUDA is '${AVOCET_CUDA}'; it must be AUTO, ON or OFF.")
-endif()
-if(NOT AVOCET_CUDA STREQUAL "OFF")
-  include(CheckLanguage)
-  check_language(CUDA)
-  if(CMAKE_CUDA_COMPILER)
-    set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100-real 120)
-    enable_language(CUDA)
-    set(CMAKE_CUDA_STANDARD 17)
-    find_package(CUDAToolkit REQUIRED)
-    set(AVOCET_HAVE_CUDA ON)
-    add_library(avocet_c10_cuda SHARED IMPORTED)
-    set_target_properties(avocet_c10_cuda PROPERTIES
-      IMPORTED_LOCATION "${AVOCET_TORCH_DIR}/lib/libc10_cuda.so")
-  elseif(AVOCET_CUDA STREQUAL "ON")
-    message(FATAL_ERROR "AVOCET_CUDA=ON, but no CUDA compiler was found. Install the CUDA toolkit, "
-                        "set CMAKE_CUDA_COMPILER, or use AVOCET_CUDA=OFF.")
-  endif()
-endif()
 
 # Qt 6 and VTK, for the window only. VTK's own Qt module in Debian is for Qt 5 and is not used.
 set(AVOCET_HAVE_GUI OFF)

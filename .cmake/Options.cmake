@@ -10,6 +10,8 @@ set(AVOCET_GUI AUTO CACHE STRING
     "The window, avocet gui: AUTO builds it when Qt 6 and VTK are found, ON insists, OFF leaves it out")
 set_property(CACHE AVOCET_GUI PROPERTY STRINGS AUTO ON OFF)
 set(AVOCET_SANITIZE "" CACHE STRING "Sanitizer: empty, address (with undefined) or thread")
+option(AVOCET_KERNELS_ONLY
+    "Only the operators and the programs of tests/gpu: needs LibTorch, and nvcc for the latter (./dev gpu)" OFF)
 option(AVOCET_TESTS "Build the tests" ON)
 option(AVOCET_BENCH "Build the benchmark programs" OFF)
 option(AVOCET_FUZZ "Build the fuzz targets (clang with libFuzzer; use with AVOCET_SANITIZE=address)" OFF)

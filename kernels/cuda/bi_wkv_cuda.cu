@@ -8,6 +8,9 @@
 namespace avocet::kernels::cuda {
 namespace {
 
+// kAlone, a kernel of its own for groups of one tile, spares the usual case the registers of the
+// exchange; tensors that cannot be read in wide packs do without.
+
 // What a launch does of a pass.
 enum class Part {
   kWhole,     // groups of one tile: everything, a block a tile
@@ -46,7 +49,7 @@ __device__ __forceinline__ void WaitForGroup(unsigned* counter, int64_t tiles) {
   __syncthreads();
 }
 
-template <typename S, int kPack>
+template <typename S, int kPack, bool kAlone>
 __global__ void __launch_bounds__(kForwardThreads, 2)
     ForwardKernel(const __grid_constant__ ExactArgs<S> a, Part part, Counters counters) {
   extern __shared__ __align__(16) char shared[];
@@ -54,20 +57,21 @@ __global__ void __launch_bounds__(kForwardThreads, 2)
   BlockTeam<ExactState<kForwardLength / kQuad>, kForwardLength / kQuad> fast;
   BlockTeam<ScaledState, 1> rare;
   const int64_t total = a.plan.groups * a.plan.tiles;
+  if (kAlone) part = Part::kWhole;
   for (;;) {
     const int64_t ticket = part == Part::kExchange ? NextTicket(counters.ticket) : blockIdx.x;
     if (ticket >= total) return;
-    const Tile tile(a, ticket / a.plan.tiles, ticket % a.plan.tiles);
+    const Tile tile(a, kAlone ? ticket : ticket / a.plan.tiles, kAlone ? 0 : ticket % a.plan.tiles);
     const bool publish = part == Part::kExchange || part == Part::kTotals;
-    ForwardBegin<kPack>(fast, rare, a, tile, m, publish);
+    ForwardBegin<kPack, kAlone>(fast, rare, a, tile, m, publish);
     if (part == Part::kTotals) return;
     if (part == Part::kExchange) WaitForGroup(counters.totals + tile.group, a.plan.tiles);
-    ForwardEnd<kPack>(fast, rare, a, tile, m);
+    ForwardEnd<kPack, kAlone>(fast, rare, a, tile, m);
     if (part != Part::kExchange) return;
   }
 }
 
-template <typename S, int kPack>
+template <typename S, int kPack, bool kAlone>
 __global__ void __launch_bounds__(kBackwardThreads, 2)
     BackwardKernel(const __grid_constant__ ExactArgs<S> a, Part part, Counters counters) {
   extern __shared__ __align__(16) char shared[];
@@ -75,18 +79,19 @@ __global__ void __launch_bounds__(kBackwardThreads, 2)
   BlockTeam<ExactState<kBackwardLength / kQuad>, kBackwardLength / kQuad> fast;
   BlockTeam<ScaledState, 1> rare;
   const int64_t total = a.plan.groups * a.plan.tiles;
+  if (kAlone) part = Part::kWhole;
   for (;;) {
     const int64_t ticket = part == Part::kExchange ? NextTicket(counters.ticket) : blockIdx.x;
     if (ticket >= total) return;
-    const Tile tile(a, ticket / a.plan.tiles, ticket % a.plan.tiles);
+    const Tile tile(a, kAlone ? ticket : ticket / a.plan.tiles, kAlone ? 0 : ticket % a.plan.tiles);
     const bool exchange = part == Part::kExchange;
-    BackwardBegin<kPack>(fast, rare, a, tile, m, exchange || part == Part::kTotals);
+    BackwardBegin<kPack, kAlone>(fast, rare, a, tile, m, exchange || part == Part::kTotals);
     if (part == Part::kTotals) return;
     if (exchange) WaitForGroup(counters.totals + tile.group, a.plan.tiles);
-    BackwardMiddle(fast, rare, a, tile, m, exchange || part == Part::kAdjoints);
+    BackwardMiddle<kAlone>(fast, rare, a, tile, m, exchange || part == Part::kAdjoints);
     if (part == Part::kAdjoints) return;
     if (exchange) WaitForGroup(counters.adjoints + tile.group, a.plan.tiles);
-    BackwardEnd<kPack>(fast, rare, a, tile, m);
+    BackwardEnd<kPack, kAlone>(fast, rare, a, tile, m);
     if (!exchange) return;
   }
 }
@@ -166,6 +171,9 @@ struct Workspace {
 };
 
 template <typename S>
+using Kernel = void (*)(ExactArgs<S>, Part, Counters);
+
+template <typename S>
 bool Wide(const ExactArgs<S>& a) {
   const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
   return a.channels % kWidePack<S> == 0 && aligned(a.k) && aligned(a.v) && aligned(a.y) &&
@@ -173,8 +181,8 @@ bool Wide(const ExactArgs<S>& a) {
 }
 
 // Runs a pass of which `parts` are the launches where the group does not fit on the machine.
-template <typename Kernel, typename S>
-cudaError_t RunPass(Kernel kernel, ExactArgs<S> a, int planes, Counters counters,
+template <typename S>
+cudaError_t RunPass(Kernel<S> kernel, ExactArgs<S> a, int planes, Counters counters,
                     int64_t counter_bytes, std::initializer_list<Part> parts, cudaStream_t stream) {
   const int64_t shared = SharedBytes(a.plan, planes);
   const int64_t total = a.plan.groups * a.plan.tiles;
@@ -183,6 +191,11 @@ cudaError_t RunPass(Kernel kernel, ExactArgs<S> a, int planes, Counters counters
   cudaError_t error =
       cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                            cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+  if (error == cudaSuccess) {  // or two blocks might not share a multiprocessor
+    error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                 cudaFuncAttributePreferredSharedMemoryCarveout,
+                                 cudaSharedmemCarveoutMaxShared);
+  }
   if (error != cudaSuccess) return error;
   if (a.plan.tiles == 1) {
     kernel<<<static_cast<unsigned>(total), block, shared, stream>>>(a, Part::kWhole, counters);
@@ -197,7 +210,7 @@ cudaError_t RunPass(Kernel kernel, ExactArgs<S> a, int planes, Counters counters
   }
   if (error != cudaSuccess) return error;
   const int64_t places = static_cast<int64_t>(per_multiprocessor) * limits.multiprocessors;
-  if (a.plan.tiles <= places) {
+  if (a.together && a.plan.tiles <= places) {
     error = cudaMemsetAsync(counters.ticket, 0, static_cast<size_t>(counter_bytes), stream);
     if (error != cudaSuccess) return error;
     Part part = Part::kExchange;
@@ -234,8 +247,11 @@ template <typename S>
 cudaError_t LaunchForward(ExactArgs<S> a, void* workspace, cudaStream_t stream) {
   const Workspace<S> pieces(a, false);
   const Counters counters = pieces.Assign(a, workspace);
-  return RunPass(Wide(a) ? ForwardKernel<S, kWidePack<S>> : ForwardKernel<S, 1>, a, kForwardPlanes,
-                 counters, pieces.counter_bytes, {Part::kTotals, Part::kOutputs}, stream);
+  const Kernel<S> kernel = !Wide(a)            ? ForwardKernel<S, 1, false>
+                           : a.plan.tiles == 1 ? ForwardKernel<S, kWidePack<S>, true>
+                                               : ForwardKernel<S, kWidePack<S>, false>;
+  return RunPass<S>(kernel, a, kForwardPlanes, counters, pieces.counter_bytes,
+                    {Part::kTotals, Part::kOutputs}, stream);
 }
 
 template <typename S>
@@ -243,9 +259,11 @@ cudaError_t LaunchBackward(ExactArgs<S> a, float* gw, float* gu, void* workspace
                            cudaStream_t stream) {
   const Workspace<S> pieces(a, true);
   const Counters counters = pieces.Assign(a, workspace);
-  const cudaError_t error = RunPass(
-      Wide(a) ? BackwardKernel<S, kWidePack<S>> : BackwardKernel<S, 1>, a, kBackwardPlanes,
-      counters, pieces.counter_bytes, {Part::kTotals, Part::kAdjoints, Part::kOutputs}, stream);
+  const Kernel<S> kernel = !Wide(a)            ? BackwardKernel<S, 1, false>
+                           : a.plan.tiles == 1 ? BackwardKernel<S, kWidePack<S>, true>
+                                               : BackwardKernel<S, kWidePack<S>, false>;
+  const cudaError_t error = RunPass<S>(kernel, a, kBackwardPlanes, counters, pieces.counter_bytes,
+                                       {Part::kTotals, Part::kAdjoints, Part::kOutputs}, stream);
   if (error != cudaSuccess) return error;
   return LaunchSumRows(a.gw, a.gu, a.batch * a.plan.tiles, a.channels, gw, gu, stream);
 }

@@ -62,7 +62,7 @@ AVOCET_HOST_DEVICE void SumSegments(Team& team, const Args& a, const Tile& tile,
   team.Run([&](int thread, auto&) {
     const SegmentSums* own = SegmentsOf(m);
     for (int i = thread; i < m.Groups() * m.lanes; i += m.threads) {
-      const int lane = i % m.lanes, group = i / m.lanes, end = m.GroupEnd(group);
+      const int lane = m.LaneOf(i), group = m.RowOf(i), end = m.GroupEnd(group);
       const float step = m.constants[lane].step;
       SegmentSums sum{{0, 0}, {0, 0}};
       for (int s = group * kFan; s < end; ++s) {
@@ -99,7 +99,7 @@ AVOCET_HOST_DEVICE void SumSegments(Team& team, const Args& a, const Tile& tile,
 // scale brings the tile's own sums to the same exponent.
 AVOCET_HOST_DEVICE void EnterSegment(const Memory& m, int thread, float scale, Sums<float>& past,
                                      Sums<float>& future) {
-  const int lane = thread % m.lanes, segment = thread / m.lanes, group = segment / kFan;
+  const int lane = m.LaneOf(thread), segment = m.RowOf(thread), group = segment / kFan;
   const ChannelConstants& c = m.constants[lane];
   const SegmentSums* own = SegmentsOf(m);
   const SegmentSums* groups = GroupsOf(m);
@@ -145,14 +145,14 @@ AVOCET_HOST_DEVICE void ExactTotals(Team& team, const Args& a, const Tile& tile,
     const float* own = reinterpret_cast<const float*>(m.exchange);
     for (int i = thread; i < kFan * m.lanes; i += m.threads) {
       float maximum = -INFINITY;
-      for (int s = i / m.lanes; s < m.segments; s += kFan) {
-        maximum = fmaxf(maximum, own[s * m.lanes + i % m.lanes]);
+      for (int s = m.RowOf(i); s < m.segments; s += kFan) {
+        maximum = fmaxf(maximum, own[s * m.lanes + m.LaneOf(i)]);
       }
       reinterpret_cast<float*>(m.groups)[i] = maximum;
     }
   });
   team.Run([&](int thread, auto& state) {
-    const int lane = thread % m.lanes;
+    const int lane = m.LaneOf(thread);
     const ChannelConstants& c = m.constants[lane];
     const float* partial = reinterpret_cast<const float*>(m.groups);
     float maximum = -INFINITY;
@@ -189,7 +189,7 @@ AVOCET_HOST_DEVICE void EnterExact(const Memory& m, int thread, bool alone, Stat
   state.scale = 1;
   state.past = state.future = {0, 0};
   if (!alone) {
-    const int lane = thread % m.lanes;
+    const int lane = m.LaneOf(thread);
     const Scaled past = m.carry[lane], future = m.carry[m.lanes + lane];
     state.reference = fmax(state.reference, fmax(past.exponent, future.exponent));
     state.scale = expf(static_cast<float>(state.maximum - state.reference));
@@ -218,7 +218,7 @@ AVOCET_HOST_DEVICE void ExactOutputs(Team& team, const Memory& m, bool alone) {
   const int quads = m.length / kQuad;
   team.Run([&](int thread, auto& state) {
     EnterExact(m, thread, alone, state);
-    const ChannelConstants& c = m.constants[thread % m.lanes];
+    const ChannelConstants& c = m.constants[m.LaneOf(thread)];
     const float lambda = c.decay.high, bonus = c.bonus, scale = state.scale;
     float past_power = 1, future_power = c.top;
     Sums<float> past{0, 0};
@@ -260,7 +260,7 @@ AVOCET_HOST_DEVICE void ExactAdjoints(Team& team, const Args& a, const Tile& til
   // What the segments exchanged is read in one step and overwritten in the next.
   team.Run([&](int thread, auto& state) { EnterExact(m, thread, alone, state); });
   team.Run([&](int thread, auto& state) {
-    const ChannelConstants& c = m.constants[thread % m.lanes];
+    const ChannelConstants& c = m.constants[m.LaneOf(thread)];
     const float lambda = c.decay.high, bonus = c.bonus, scale = state.scale;
     float past_power = 1, future_power = c.top;
     Sums<float> past{0, 0}, adjoint_past{0, 0}, adjoint_future{0, 0};
@@ -309,7 +309,7 @@ AVOCET_HOST_DEVICE void ExactGradients(Team& team, const Args& a, const Tile& ti
   constexpr int kQuads = Team::kQuads;
   const int quads = m.length / kQuad;
   team.Run([&](int thread, auto& state) {
-    const int lane = thread % m.lanes;
+    const int lane = m.LaneOf(thread);
     const ChannelConstants& c = m.constants[lane];
     const float lambda = c.decay.high, bonus = c.bonus;
     state.adjoint_past = state.adjoint_future = {0, 0};
@@ -351,10 +351,11 @@ AVOCET_HOST_DEVICE void ExactGradients(Team& team, const Args& a, const Tile& ti
         const Sums<float> after = WithCarry(future[i], future_power, state.future);
         const Sums<float> left = WithCarry(adjoint, past_power, state.adjoint_past);
         const Sums<float> right = WithCarry(later[i], future_power, state.adjoint_future);
-        const auto gradient = generic::Gradient(left, right, e[i], v[i], bonus, p[i], q[i]);
-        m.At(0, n, thread) = gradient.k;
-        m.At(1, n, thread) = gradient.v;
-        gu += gradient.u;
+        const float gv = fmaf(bonus, p[i], left.num + right.num);
+        const float h = fmaf(bonus, q[i], left.den + right.den);
+        m.At(0, n, thread) = e[i] * fmaf(v[i], gv, -h);
+        m.At(1, n, thread) = e[i] * gv;
+        gu = fmaf(bonus * e[i], fmaf(v[i], p[i], -q[i]), gu);
         gw += Difference(left, after) + Difference(right, before);
         Step(past, ev[i], e[i], lambda);
         Step(adjoint, p[i], q[i], lambda);

@@ -60,7 +60,7 @@ struct Plan {
 // What decides about a plan beside the shape.
 struct DeviceLimits {
   int multiprocessors = 132;
-  int64_t shared_bytes = 113 * 1024;  // for a block, so that two share a multiprocessor
+  int64_t shared_bytes = 113 * 1024 - 64;  // for a block, so that two share a multiprocessor
 };
 
 // Bytes of dynamic shared memory that a block of this plan needs.

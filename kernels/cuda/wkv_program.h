@@ -40,16 +40,18 @@ AVOCET_RARE void RareGradients(Team& team, const Args& a, Tile tile, Memory m, b
   ScaledGradients(team, a, tile, m, alone);
 }
 
-// Fast and Rare are teams of the same threads with states for either path.
-template <int kPack, typename Fast, typename Rare, typename Args>
+// Fast and Rare are teams of the same threads with states for either path. kAlone: the group has
+// one tile.
+template <int kPack, bool kAlone, typename Fast, typename Rare, typename Args>
 AVOCET_HOST_DEVICE void ForwardBegin(Fast& fast, Rare& rare, const Args& a, const Tile& tile,
                                      const Memory& m, bool publish) {
   fast.Run([&](int thread, auto&) {
     FillConstants(a, tile, m, thread);
-    LoadPlane<kPack>(a, tile, m, thread, 0, a.k, -INFINITY);
-    LoadPlane<kPack>(a, tile, m, thread, 1, a.v, 0);
+    const Mover<kPack> mover(m, thread);
+    LoadPlane(a, tile, m, mover, 0, a.k, -INFINITY);
+    LoadPlane(a, tile, m, mover, 1, a.v, 0);
   });
-  TileTotals* totals = publish ? a.totals : nullptr;
+  TileTotals* totals = !kAlone && publish ? a.totals : nullptr;
   if (IsFast(m)) {
     ExactTotals(fast, a, tile, m, totals);
   } else {
@@ -57,52 +59,50 @@ AVOCET_HOST_DEVICE void ForwardBegin(Fast& fast, Rare& rare, const Args& a, cons
   }
 }
 
-template <int kPack, typename Fast, typename Rare, typename Args>
+template <int kPack, bool kAlone, typename Fast, typename Rare, typename Args>
 AVOCET_HOST_DEVICE void ForwardEnd(Fast& fast, Rare& rare, const Args& a, const Tile& tile,
                                    const Memory& m) {
-  const bool alone = a.plan.tiles == 1;
-  if (!alone) ReadCarry(fast, a, tile, m, a.totals);
+  if (!kAlone) ReadCarry(fast, a, tile, m, a.totals);
   if (IsFast(m)) {
-    ExactOutputs(fast, m, alone);
+    ExactOutputs(fast, m, kAlone);
   } else {
-    RareOutputs(rare, tile, m, alone);
+    RareOutputs(rare, tile, m, kAlone);
   }
-  fast.Run([&](int thread, auto&) { StorePlane<kPack>(a, tile, m, thread, 0, a.y); });
+  fast.Run([&](int thread, auto&) { StorePlane(a, tile, m, Mover<kPack>(m, thread), 0, a.y); });
 }
 
-template <int kPack, typename Fast, typename Rare, typename Args>
+template <int kPack, bool kAlone, typename Fast, typename Rare, typename Args>
 AVOCET_HOST_DEVICE void BackwardBegin(Fast& fast, Rare& rare, const Args& a, const Tile& tile,
                                       const Memory& m, bool publish) {
-  fast.Run([&](int thread, auto&) { LoadPlane<kPack>(a, tile, m, thread, 2, a.g, 0); });
-  ForwardBegin<kPack>(fast, rare, a, tile, m, publish);
+  fast.Run([&](int thread, auto&) { LoadPlane(a, tile, m, Mover<kPack>(m, thread), 2, a.g, 0); });
+  ForwardBegin<kPack, kAlone>(fast, rare, a, tile, m, publish);
 }
 
-template <typename Fast, typename Rare, typename Args>
+template <bool kAlone, typename Fast, typename Rare, typename Args>
 AVOCET_HOST_DEVICE void BackwardMiddle(Fast& fast, Rare& rare, const Args& a, const Tile& tile,
                                        const Memory& m, bool publish) {
-  const bool alone = a.plan.tiles == 1;
-  if (!alone) ReadCarry(fast, a, tile, m, a.totals);
-  TileTotals* adjoints = publish ? a.adjoints : nullptr;
+  if (!kAlone) ReadCarry(fast, a, tile, m, a.totals);
+  TileTotals* adjoints = !kAlone && publish ? a.adjoints : nullptr;
   if (IsFast(m)) {
-    ExactAdjoints(fast, a, tile, m, alone, adjoints);
+    ExactAdjoints(fast, a, tile, m, kAlone, adjoints);
   } else {
-    RareAdjoints(rare, a, tile, m, alone, adjoints);
+    RareAdjoints(rare, a, tile, m, kAlone, adjoints);
   }
 }
 
-template <int kPack, typename Fast, typename Rare, typename Args>
+template <int kPack, bool kAlone, typename Fast, typename Rare, typename Args>
 AVOCET_HOST_DEVICE void BackwardEnd(Fast& fast, Rare& rare, const Args& a, const Tile& tile,
                                     const Memory& m) {
-  const bool alone = a.plan.tiles == 1;
-  if (!alone) ReadCarry(fast, a, tile, m, a.adjoints);
+  if (!kAlone) ReadCarry(fast, a, tile, m, a.adjoints);
   if (IsFast(m)) {
-    ExactGradients(fast, a, tile, m, alone);
+    ExactGradients(fast, a, tile, m, kAlone);
   } else {
-    RareGradients(rare, a, tile, m, alone);
+    RareGradients(rare, a, tile, m, kAlone);
   }
   fast.Run([&](int thread, auto&) {
-    StorePlane<kPack>(a, tile, m, thread, 0, a.gk);
-    StorePlane<kPack>(a, tile, m, thread, 1, a.gv);
+    const Mover<kPack> mover(m, thread);
+    StorePlane(a, tile, m, mover, 0, a.gk);
+    StorePlane(a, tile, m, mover, 1, a.gv);
   });
 }
 

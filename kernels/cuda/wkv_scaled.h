@@ -15,7 +15,7 @@ struct ScaledState {
 };
 
 AVOCET_HOST_DEVICE int TokensOf(const Tile& tile, const Memory& m, int thread) {
-  const int left = tile.tokens - thread / m.lanes * m.length;
+  const int left = tile.tokens - m.RowOf(thread) * m.length;
   return left < 0 ? 0 : left < m.length ? left : m.length;
 }
 
@@ -29,7 +29,7 @@ AVOCET_HOST_DEVICE void ScanScaled(Team& team, const Args& a, const Tile& tile, 
   team.Run([&](int thread, auto& state) { segments[thread] = own(thread, state); });
   team.Run([&](int thread, auto&) {
     for (int i = thread; i < m.Groups() * m.lanes; i += m.threads) {
-      const int lane = i % m.lanes, first = i / m.lanes * kFan, end = m.GroupEnd(i / m.lanes);
+      const int lane = m.LaneOf(i), first = m.RowOf(i) * kFan, end = m.GroupEnd(m.RowOf(i));
       Scaled sum = EmptyScaled();
       for (int n = 0; n < end - first; ++n) {
         Decay(sum, m.constants[lane].w * m.length);
@@ -39,7 +39,7 @@ AVOCET_HOST_DEVICE void ScanScaled(Team& team, const Args& a, const Tile& tile, 
     }
   });
   team.Run([&](int thread, auto& state) {
-    const int lane = thread % m.lanes, segment = thread / m.lanes, group = segment / kFan;
+    const int lane = m.LaneOf(thread), segment = m.RowOf(thread), group = segment / kFan;
     const double step = m.constants[lane].w * m.length;
     Scaled sum = EmptyScaled();
     const auto cross = [&](const Scaled& x, int count) {
@@ -67,7 +67,7 @@ AVOCET_HOST_DEVICE void ScanScaled(Team& team, const Args& a, const Tile& tile, 
 
 // Part of a step: adds what enters the tile.
 AVOCET_HOST_DEVICE void AddCarry(const Memory& m, int thread, Scaled& past, Scaled& future) {
-  const int lane = thread % m.lanes, segment = thread / m.lanes;
+  const int lane = m.LaneOf(thread), segment = m.RowOf(thread);
   const double step = m.constants[lane].w * m.length;
   Scaled left = m.carry[lane], right = m.carry[m.lanes + lane];
   Decay(left, step * segment);
@@ -86,7 +86,7 @@ AVOCET_HOST_DEVICE void ScaledTotals(Team& team, const Args& a, const Tile& tile
         Scaled sum = EmptyScaled();
         // A segment that ends early is the row's last: nobody sees its past sum.
         for (int n = 0; n < TokensOf(tile, m, thread); ++n) {
-          Decay(sum, m.constants[thread % m.lanes].w);
+          Decay(sum, m.constants[m.LaneOf(thread)].w);
           Add(sum, m.At(1, n, thread), 1, m.At(0, n, thread));
         }
         return sum;
@@ -97,7 +97,7 @@ AVOCET_HOST_DEVICE void ScaledTotals(Team& team, const Args& a, const Tile& tile
       [&](int thread, auto&) {
         Scaled sum = EmptyScaled();
         for (int n = TokensOf(tile, m, thread) - 1; n >= 0; --n) {
-          Decay(sum, m.constants[thread % m.lanes].w);
+          Decay(sum, m.constants[m.LaneOf(thread)].w);
           Add(sum, m.At(1, n, thread), 1, m.At(0, n, thread));
         }
         return sum;
@@ -124,7 +124,7 @@ template <typename Team>
 AVOCET_HOST_DEVICE void ScaledOutputs(Team& team, const Tile& tile, const Memory& m, bool alone) {
   team.Run([&](int thread, auto& state) {
     if (!alone) AddCarry(m, thread, state.past, state.future);
-    const ChannelConstants& c = m.constants[thread % m.lanes];
+    const ChannelConstants& c = m.constants[m.LaneOf(thread)];
     const int tokens = TokensOf(tile, m, thread);
     Scaled past = state.past;
     for (int n = 0; n < tokens; ++n) {
@@ -149,7 +149,7 @@ AVOCET_HOST_DEVICE void ScaledAdjoints(Team& team, const Args& a, const Tile& ti
                                        bool alone, TileTotals* publish) {
   team.Run([&](int thread, auto& state) {
     if (!alone) AddCarry(m, thread, state.past, state.future);
-    const ChannelConstants& c = m.constants[thread % m.lanes];
+    const ChannelConstants& c = m.constants[m.LaneOf(thread)];
     const int tokens = TokensOf(tile, m, thread);
     Scaled past = state.past;
     for (int n = 0; n < tokens; ++n) {
@@ -173,7 +173,7 @@ AVOCET_HOST_DEVICE void ScaledAdjoints(Team& team, const Args& a, const Tile& ti
       [&](int thread, auto&) {
         Scaled sum = EmptyScaled();
         for (int n = 0; n < TokensOf(tile, m, thread); ++n) {
-          Decay(sum, m.constants[thread % m.lanes].w);
+          Decay(sum, m.constants[m.LaneOf(thread)].w);
           Add(sum, m.At(2, n, thread), m.At(3, n, thread), -m.At(1, n, thread));
         }
         return sum;
@@ -184,7 +184,7 @@ AVOCET_HOST_DEVICE void ScaledAdjoints(Team& team, const Args& a, const Tile& ti
       [&](int thread, auto&) {
         Scaled sum = EmptyScaled();
         for (int n = TokensOf(tile, m, thread) - 1; n >= 0; --n) {
-          Decay(sum, m.constants[thread % m.lanes].w);
+          Decay(sum, m.constants[m.LaneOf(thread)].w);
           Add(sum, m.At(2, n, thread), m.At(3, n, thread), -m.At(1, n, thread));
         }
         return sum;
@@ -204,13 +204,13 @@ template <typename Team, typename Args>
 AVOCET_HOST_DEVICE void ScaledGradients(Team& team, const Args& a, const Tile& tile,
                                         const Memory& m, bool alone) {
   team.Run([&](int thread, auto& state) {
-    const int lane = thread % m.lanes, tokens = TokensOf(tile, m, thread);
+    const int lane = m.LaneOf(thread), tokens = TokensOf(tile, m, thread);
     const ChannelConstants& c = m.constants[lane];
     state.w = state.u = 0;
     if (lane >= tile.channels) return;
     if (!alone) AddCarry(m, thread, state.adjoint_past, state.adjoint_future);
     const auto* base =
-        a.v + tile.offset + static_cast<int64_t>(thread / m.lanes) * m.length * a.channels + lane;
+        a.v + tile.offset + static_cast<int64_t>(m.RowOf(thread)) * m.length * a.channels + lane;
     Scaled past = state.past, left = state.adjoint_past;
     for (int n = 0; n < tokens; ++n) {
       Scaled future = state.future, right = state.adjoint_future;

@@ -50,6 +50,7 @@ struct ExactArgs {
   // [groups, tiles, lanes]; the second for the adjoint sums.
   TileTotals* totals = nullptr;
   TileTotals* adjoints = nullptr;
+  bool together = true;  // false: groups of several tiles take several launches even where they fit
 };
 
 struct Tile {
@@ -140,6 +141,12 @@ struct Memory {
   AVOCET_HOST_DEVICE float& At(int plane, int n, int thread) const {
     return planes[(plane * length + n) * threads + thread];
   }
+  // Of a thread, or of an entry of an array with one row of lanes after the other; lanes is 8, 16
+  // or 32.
+  AVOCET_HOST_DEVICE int LaneOf(int index) const { return index & (lanes - 1); }
+  AVOCET_HOST_DEVICE int RowOf(int index) const {
+    return index >> (lanes == 8 ? 3 : lanes == 16 ? 4 : 5);
+  }
   AVOCET_HOST_DEVICE int Groups() const { return (segments + kFan - 1) / kFan; }
   AVOCET_HOST_DEVICE int GroupEnd(int group) const {
     return (group + 1) * kFan < segments ? (group + 1) * kFan : segments;
@@ -156,52 +163,79 @@ struct Mover {
   int lane, segment, first;
 
   AVOCET_HOST_DEVICE Mover(const Memory& m, int thread) {
-    const int packs = m.lanes / kPack;  // a row; lanes is a multiple of all packs
-    lane = thread % packs * kPack;
-    segment = thread / packs % m.segments;
-    first = thread / packs / m.segments;
+    lane = m.LaneOf(thread * kPack);
+    const int row = m.RowOf(thread * kPack);
+    first = row / m.segments;
+    segment = row - first * m.segments;
   }
 };
+
+// In a plane, packs lie aligned: lanes and threads are multiples of every pack.
+template <int kPack>
+AVOCET_HOST_DEVICE void WritePlane(float* to, const float* values) {
+  constexpr int kPiece = kPack < 4 ? kPack : 4;
+  AVOCET_UNROLL
+  for (int c = 0; c < kPack; c += kPiece) {
+    Pack<float, kPiece> piece;
+    AVOCET_UNROLL
+    for (int i = 0; i < kPiece; ++i) piece.value[i] = values[c + i];
+    *reinterpret_cast<Pack<float, kPiece>*>(to + c) = piece;
+  }
+}
+template <int kPack>
+AVOCET_HOST_DEVICE void ReadPlane(const float* from, float* values) {
+  constexpr int kPiece = kPack < 4 ? kPack : 4;
+  AVOCET_UNROLL
+  for (int c = 0; c < kPack; c += kPiece) {
+    const auto piece = *reinterpret_cast<const Pack<float, kPiece>*>(from + c);
+    AVOCET_UNROLL
+    for (int i = 0; i < kPiece; ++i) values[c + i] = piece.value[i];
+  }
+}
 
 // Part of a step: brings a tensor's tile into a plane. Tokens that do not exist become `pad`,
 // channels that do not exist 0.
 template <int kPack, typename S, typename Args>
-AVOCET_HOST_DEVICE void LoadPlane(const Args& a, const Tile& tile, const Memory& m, int thread,
-                                  int plane, const S* tensor, float pad) {
-  const Mover<kPack> mine(m, thread);
+AVOCET_HOST_DEVICE void LoadPlane(const Args& a, const Tile& tile, const Memory& m,
+                                  const Mover<kPack>& mine, int plane, const S* tensor, float pad) {
   // With packs of more than one value, the number of channels is a multiple of the pack.
   const bool real = mine.lane < tile.channels;
   const S* base = tensor + tile.offset + mine.lane;
+  float* to = &m.At(plane, 0, mine.segment * m.lanes + mine.lane);
+  const int left = tile.tokens - mine.segment * m.length;
+  base += static_cast<int64_t>(mine.segment) * m.length * a.channels;
   AVOCET_UNROLL_4
   for (int n = mine.first; n < m.length; n += kPack) {
-    const int token = mine.segment * m.length + n;
-    float* to = &m.At(plane, n, mine.segment * m.lanes + mine.lane);
-    if (real && token < tile.tokens) {
-      const auto pack = *reinterpret_cast<const Pack<S, kPack>*>(base + token * a.channels);
+    float values[kPack];
+    if (real && n < left) {
+      const auto pack = *reinterpret_cast<const Pack<S, kPack>*>(base + n * a.channels);
       AVOCET_UNROLL
-      for (int c = 0; c < kPack; ++c) to[c] = Widen(pack.value[c]);
+      for (int c = 0; c < kPack; ++c) values[c] = Widen(pack.value[c]);
     } else {
       AVOCET_UNROLL
-      for (int c = 0; c < kPack; ++c) to[c] = real ? pad : 0;
+      for (int c = 0; c < kPack; ++c) values[c] = real ? pad : 0;
     }
+    WritePlane<kPack>(to + n * m.threads, values);
   }
 }
 
 template <int kPack, typename S, typename Args>
-AVOCET_HOST_DEVICE void StorePlane(const Args& a, const Tile& tile, const Memory& m, int thread,
-                                   int plane, S* tensor) {
-  const Mover<kPack> mine(m, thread);
+AVOCET_HOST_DEVICE void StorePlane(const Args& a, const Tile& tile, const Memory& m,
+                                   const Mover<kPack>& mine, int plane, S* tensor) {
   if (mine.lane >= tile.channels) return;
   S* base = tensor + tile.offset + mine.lane;
+  const float* from = &m.At(plane, 0, mine.segment * m.lanes + mine.lane);
+  const int left = tile.tokens - mine.segment * m.length;
+  const int end = left < m.length ? left : m.length;
+  base += static_cast<int64_t>(mine.segment) * m.length * a.channels;
   AVOCET_UNROLL_4
-  for (int n = mine.first; n < m.length; n += kPack) {
-    const int token = mine.segment * m.length + n;
-    if (token >= tile.tokens) break;
-    const float* from = &m.At(plane, n, mine.segment * m.lanes + mine.lane);
+  for (int n = mine.first; n < end; n += kPack) {
+    float values[kPack];
+    ReadPlane<kPack>(from + n * m.threads, values);
     Pack<S, kPack> pack;
     AVOCET_UNROLL
-    for (int c = 0; c < kPack; ++c) Narrow(from[c], pack.value[c]);
-    *reinterpret_cast<Pack<S, kPack>*>(base + token * a.channels) = pack;
+    for (int c = 0; c < kPack; ++c) Narrow(values[c], pack.value[c]);
+    *reinterpret_cast<Pack<S, kPack>*>(base + n * a.channels) = pack;
   }
 }
 
@@ -210,7 +244,7 @@ template <typename Args>
 AVOCET_HOST_DEVICE void FillConstants(const Args& a, const Tile& tile, const Memory& m,
                                       int thread) {
   for (int i = thread; i < 7 * m.lanes; i += m.threads) {
-    const int lane = i % m.lanes, kind = i / m.lanes;
+    const int lane = m.LaneOf(i), kind = m.RowOf(i);
     const bool real = lane < tile.channels;
     const float w32 = real ? a.w[tile.first_channel + lane] : 0;
     const float u32 = real ? a.u[tile.first_channel + lane] : 0;
@@ -316,8 +350,8 @@ AVOCET_HOST_DEVICE void ReadCarry(Team& team, const Args& a, const Tile& tile, c
   const double size = static_cast<double>(m.segments) * m.length;
   team.Run([&](int thread, auto&) {
     for (int i = thread; i < 2 * kFan * m.lanes; i += m.threads) {
-      const int lane = i % m.lanes, part = i / m.lanes % kFan;
-      const bool future = i / m.lanes >= kFan;
+      const int lane = m.LaneOf(i), part = m.RowOf(i) % kFan;
+      const bool future = m.RowOf(i) >= kFan;
       double num = 0, den = 0, exponent = kNothing;
       const int64_t first = future ? tile.index + 1 + part : part;
       const int64_t last = future ? tiles : tile.index;
@@ -344,7 +378,7 @@ AVOCET_HOST_DEVICE void ReadCarry(Team& team, const Args& a, const Tile& tile, c
   team.Run([&](int thread, auto&) {
     for (int i = thread; i < 2 * m.lanes; i += m.threads) {
       Scaled sum = EmptyScaled();
-      const int lane = i % m.lanes, direction = i / m.lanes;
+      const int lane = m.LaneOf(i), direction = m.RowOf(i);
       for (int part = 0; part < kFan; ++part) {
         Add(sum, partial[(direction * kFan + part) * m.lanes + lane]);
       }
@@ -369,9 +403,9 @@ AVOCET_HOST_DEVICE void StoreParameterGradients(Team& team, const Args& a, const
   team.Run([&](int thread, auto&) {
     for (int i = thread; i < kFan * m.lanes; i += m.threads) {
       Pair sum{0, 0};
-      for (int s = i / m.lanes; s < m.segments; s += kFan) {
-        sum.w += own[s * m.lanes + i % m.lanes].w;
-        sum.u += own[s * m.lanes + i % m.lanes].u;
+      for (int s = m.RowOf(i); s < m.segments; s += kFan) {
+        sum.w += own[s * m.lanes + m.LaneOf(i)].w;
+        sum.u += own[s * m.lanes + m.LaneOf(i)].u;
       }
       partial[i] = sum;
     }

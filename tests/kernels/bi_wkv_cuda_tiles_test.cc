@@ -139,6 +139,20 @@ TEST(CudaTiles, PlansOfTheDefinitionMatchIt) {
   std::printf("largest relative error: y %.2g, gradients %.2g\n", worst.y, worst.gk);
 }
 
+TEST(CudaTiles, ManyChannels) {
+  for (const int64_t channels : {96, 576}) {
+    for (const int64_t tokens : {64, 784}) {
+      auto call = MakeCall<float>(tokens == 64 ? 2 : 1, tokens, channels, kDecays);
+      RunPlanned(call);
+      const Errors e = Judge(call, {0, 1, 7, 8, 17, 31, 32, 50, 94, channels - 2, channels - 1});
+      EXPECT_LE(e.y, 2e-6) << tokens << " " << channels;
+      EXPECT_LE(e.Worst(), 5e-6) << tokens << " " << channels;
+      for (const float value : call.gk) EXPECT_FALSE(std::isnan(value));
+      for (const float value : call.y) EXPECT_FALSE(std::isnan(value));
+    }
+  }
+}
+
 TEST(CudaTiles, GroupsOfSeveralTiles) {
   Errors worst;
   for (const int64_t tokens : {65, 129, 700, 784}) {
@@ -372,6 +386,32 @@ TEST(CudaTiles, PlansFitTheMachine) {
                 p.segments, p.length, p.tiles, p.groups, kc::SharedBytes(p, planes) / 1024);
           }
         }
+      }
+    }
+  }
+}
+
+// The shapes of the networks that need no exchange between blocks, and those whose groups fit on
+// 132 multiprocessors with two blocks each.
+TEST(CudaTiles, PlansOfTheNetworks) {
+  for (const int64_t tokens : {196, 256, 784}) {
+    for (const int64_t channels : {288, 384, 560, 576, 768, 960}) {
+      for (const int64_t batch : {1, 24}) {
+        EXPECT_EQ(kc::MakePlan(batch, tokens, channels, 4, false, {}).tiles, 1);
+        EXPECT_EQ(kc::MakePlan(batch, tokens, channels, 4, true, {}).tiles, 1);
+      }
+    }
+  }
+  struct Level {
+    int64_t tokens, channels;
+  };
+  for (const Level& level :
+       {Level{65536, 48}, Level{65536, 96}, Level{16384, 96}, Level{4096, 192}}) {
+    for (const int element : {4, 2}) {
+      for (const bool backward : {false, true}) {
+        const kc::Plan plan = kc::MakePlan(1, level.tokens, level.channels, element, backward, {});
+        EXPECT_LE(plan.tiles, 2 * 132) << level.tokens << " " << level.channels;
+        EXPECT_GE(plan.tiles * plan.groups, 132) << level.tokens << " " << level.channels;
       }
     }
   }

@@ -56,6 +56,8 @@ struct Block {
   kc::Memory m;
 };
 
+// kAlone as in the launches (bi_wkv_cuda.cu).
+
 // All blocks of a group, part by part.
 template <int quads, typename Part>
 void ForEachBlock(std::vector<std::unique_ptr<Block<quads>>>& blocks, Part part) {
@@ -74,7 +76,7 @@ std::vector<std::unique_ptr<Block<quads>>> Blocks(const kc::Plan& plan, int plan
   return blocks;
 }
 
-template <int kPack, typename S>
+template <int kPack, bool kAlone, typename S>
 void Forward(kc::ExactArgs<S> a, bool repeat, bool reversed) {
   std::vector<kc::TileTotals> totals(a.plan.groups * a.plan.tiles * a.plan.lanes);
   const bool several = a.plan.tiles > 1;
@@ -82,18 +84,18 @@ void Forward(kc::ExactArgs<S> a, bool repeat, bool reversed) {
   for (int64_t group = 0; group < a.plan.groups; ++group) {
     auto blocks = Blocks<kForwardQuads>(a.plan, kc::kForwardPlanes, reversed);
     ForEachBlock(blocks, [&](auto& b, int64_t i) {
-      kc::ForwardBegin<kPack>(b.fast, b.rare, a, kc::Tile(a, group, i), b.m, several);
+      kc::ForwardBegin<kPack, kAlone>(b.fast, b.rare, a, kc::Tile(a, group, i), b.m, several);
     });
     if (repeat) blocks = Blocks<kForwardQuads>(a.plan, kc::kForwardPlanes, reversed);
     ForEachBlock(blocks, [&](auto& b, int64_t i) {
       const kc::Tile tile(a, group, i);
-      if (repeat) kc::ForwardBegin<kPack>(b.fast, b.rare, a, tile, b.m, false);
-      kc::ForwardEnd<kPack>(b.fast, b.rare, a, tile, b.m);
+      if (repeat) kc::ForwardBegin<kPack, kAlone>(b.fast, b.rare, a, tile, b.m, false);
+      kc::ForwardEnd<kPack, kAlone>(b.fast, b.rare, a, tile, b.m);
     });
   }
 }
 
-template <int kPack, typename S>
+template <int kPack, bool kAlone, typename S>
 void Backward(kc::ExactArgs<S> a, bool repeat, bool reversed) {
   std::vector<kc::TileTotals> totals(a.plan.groups * a.plan.tiles * a.plan.lanes);
   std::vector<kc::TileTotals> adjoints(totals.size());
@@ -103,22 +105,22 @@ void Backward(kc::ExactArgs<S> a, bool repeat, bool reversed) {
   for (int64_t group = 0; group < a.plan.groups; ++group) {
     auto blocks = Blocks<kBackwardQuads>(a.plan, kc::kBackwardPlanes, reversed);
     ForEachBlock(blocks, [&](auto& b, int64_t i) {
-      kc::BackwardBegin<kPack>(b.fast, b.rare, a, kc::Tile(a, group, i), b.m, several);
+      kc::BackwardBegin<kPack, kAlone>(b.fast, b.rare, a, kc::Tile(a, group, i), b.m, several);
     });
     if (repeat) blocks = Blocks<kBackwardQuads>(a.plan, kc::kBackwardPlanes, reversed);
     ForEachBlock(blocks, [&](auto& b, int64_t i) {
       const kc::Tile tile(a, group, i);
-      if (repeat) kc::BackwardBegin<kPack>(b.fast, b.rare, a, tile, b.m, false);
-      kc::BackwardMiddle(b.fast, b.rare, a, tile, b.m, several);
+      if (repeat) kc::BackwardBegin<kPack, kAlone>(b.fast, b.rare, a, tile, b.m, false);
+      kc::BackwardMiddle<kAlone>(b.fast, b.rare, a, tile, b.m, several);
     });
     if (repeat) blocks = Blocks<kBackwardQuads>(a.plan, kc::kBackwardPlanes, reversed);
     ForEachBlock(blocks, [&](auto& b, int64_t i) {
       const kc::Tile tile(a, group, i);
       if (repeat) {
-        kc::BackwardBegin<kPack>(b.fast, b.rare, a, tile, b.m, false);
-        kc::BackwardMiddle(b.fast, b.rare, a, tile, b.m, false);
+        kc::BackwardBegin<kPack, kAlone>(b.fast, b.rare, a, tile, b.m, false);
+        kc::BackwardMiddle<kAlone>(b.fast, b.rare, a, tile, b.m, false);
       }
-      kc::BackwardEnd<kPack>(b.fast, b.rare, a, tile, b.m);
+      kc::BackwardEnd<kPack, kAlone>(b.fast, b.rare, a, tile, b.m);
     });
   }
 }
@@ -137,10 +139,12 @@ void RunTiled(TiledCall<S>& call, const kc::Plan& forward, const kc::Plan& backw
   call.y.assign(call.k.size(), poison);
   a.y = call.y.data();
   a.plan = forward;
-  if (wide) {
-    Forward<kWide>(a, repeat, call.reversed);
+  if (!wide) {
+    Forward<1, false>(a, repeat, call.reversed);
+  } else if (a.plan.tiles == 1) {
+    Forward<kWide, true>(a, repeat, call.reversed);
   } else {
-    Forward<1>(a, repeat, call.reversed);
+    Forward<kWide, false>(a, repeat, call.reversed);
   }
   if (call.g.empty()) return;
   call.gk.assign(call.k.size(), poison);
@@ -150,10 +154,12 @@ void RunTiled(TiledCall<S>& call, const kc::Plan& forward, const kc::Plan& backw
   a.y = nullptr;
   a.g = call.g.data(), a.gk = call.gk.data(), a.gv = call.gv.data();
   a.gw = gw.data(), a.gu = gu.data();
-  if (wide) {
-    Backward<kWide>(a, repeat, call.reversed);
+  if (!wide) {
+    Backward<1, false>(a, repeat, call.reversed);
+  } else if (a.plan.tiles == 1) {
+    Backward<kWide, true>(a, repeat, call.reversed);
   } else {
-    Backward<1>(a, repeat, call.reversed);
+    Backward<kWide, false>(a, repeat, call.reversed);
   }
   call.gw.assign(call.channels, 0);
   call.gu.assign(call.channels, 0);
