@@ -317,13 +317,13 @@ LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress, const s
     return loaded;
   }
   Companions companions;
-  bool synthetic = false;
+  bool synthetic = !volume.description.empty();  // the header says so
   if (fs::is_regular_file(path, ignored)) {
     companions = ReadCompanions(path);
-    synthetic = SaysSynthetic(path, companions);
+    synthetic = synthetic || SaysSynthetic(path, companions);
   }
   if (synthetic) {
-    volume.description = "synthetic, not acquired";
+    if (volume.description.empty()) volume.description = "synthetic, not acquired";
     loaded.report.push_back("synthetic: made by a network, not acquired");
   } else {
     companions.clear();

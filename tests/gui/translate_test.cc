@@ -125,7 +125,11 @@ TEST_F(WindowTranslates, SavesWhatTheCommandWrites) {
     return json;
   };
   EXPECT_EQ(manifest_of(saved).dump(1), manifest_of(wanted).dump(1));
-  // Opened again it is known for what it is.
+  // Opened again it is known for what it is, by its header alone too.
+  const fs::path renamed = TemporaryFolder() / "plain.nii.gz";
+  fs::copy(saved, renamed);
+  Open({renamed});
+  EXPECT_TRUE(Doc().images().back()->synthetic);
   Open({saved});
   EXPECT_TRUE(Doc().images().back()->synthetic);
 }
