@@ -23,21 +23,4 @@ struct Sums {
   S den;
 };
 
-// Backward. With p_t = g_t / D_t and q_t = p_t y_t, `past` and `future` are one-sided sums of (p,
-// q) over earlier and later tokens (num = p, den = q).
-template <typename S>
-struct TokenGradient {
-  S k;
-  S v;
-  S u;
-};
-
-template <typename S>
-AVOCET_HOST_DEVICE TokenGradient<S> Gradient(const Sums<S>& past, const Sums<S>& future, S e, S v,
-                                             S bonus, S p, S q) {
-  const S g = past.num + future.num + bonus * p;
-  const S h = past.den + future.den + bonus * q;
-  return {e * (v * g - h), e * g, bonus * e * (v * p - q)};
-}
-
 }  // namespace avocet::kernels::AVOCET_ISA
