@@ -90,6 +90,8 @@ std::string Measurement::Summary() const {
 
 void Evaluate(Measurement& m, const ImageLayer* image, const SlicePlane& plane) {
   m.value = 0;
+  // While it is being drawn: an angle with one leg measures nothing yet.
+  if (m.points.size() < (m.kind == MeasurementKind::kAngle ? 3u : 2u)) return;
   m.in_pixels = image != nullptr && image->AssumesSize();
   switch (m.kind) {
     case MeasurementKind::kRuler:

@@ -36,8 +36,9 @@ struct Measurement {
   std::string Summary() const;  // "34.2 mm"; "mean 41.3 HU, SD 9.8, 120 mm2"
 };
 
-// Fills the results. The region's statistics are over the voxels whose centres lie in the ellipse,
-// in the slice nearest to it, with values from the file (rescaled); population SD.
+// Fills the results, where all points are there. The region's statistics are over the voxels whose
+// centres lie in the ellipse, in the slice nearest to it, with values from the file (rescaled);
+// population SD.
 void Evaluate(Measurement& measurement, const ImageLayer* image, const SlicePlane& plane);
 
 // One row each, with units in the column names, points in LPS mm.
