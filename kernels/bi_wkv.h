@@ -30,8 +30,8 @@ constexpr int64_t kWkvOfficial64 = 64;  // FS-RWKV
 // `official_gradient` (split > 0 only) the k and v gradients are those the official backward kernel
 // returns, which are not the derivative of its forward.
 //
-// Results do not depend on the number of threads, to the last bit. Throws c10::Error naming the offending value.
-// Registered as torch.ops.avocet.bi_wkv.
+// Results do not depend on the number of threads, to the last bit. Throws c10::Error naming the
+// offending value. Registered as torch.ops.avocet.bi_wkv.
 at::Tensor BiWkv(const at::Tensor& w, const at::Tensor& u, const at::Tensor& k, const at::Tensor& v,
                  int64_t split = kWkvExact, bool official_gradient = false);
 

@@ -20,7 +20,8 @@ enum class ExitCode : int {
 
 // Base of all errors that a user can cause or mend. The message is one sentence that names the file
 // or option, the offending value, and what to do. Control characters in it become '?': messages
-// quote names and values of damaged files, which must not steer a terminal or forge a line of a log.
+// quote names and values of damaged files, which must not steer a terminal or forge a line of a
+// log.
 class Error : public std::runtime_error {
  public:
   Error(const std::string& message, ExitCode exit_code)

@@ -171,8 +171,8 @@ TEST(Predict, TestTimeAugmentationAveragesLogitsOfFlipsAndTurns) {
 }
 
 TEST(Predict, TransunetRouteZoomsSlicesOfTheArrayAsStored) {
-  // 232 -> 224: by rounding the last column falls outside (spec/rwkv_unet.md 16.2) and becomes 0, so
-  // this network calls it background.
+  // 232 -> 224: by rounding the last column falls outside (spec/rwkv_unet.md 16.2) and becomes 0,
+  // so this network calls it background.
   OrientedVolume volume;
   volume.size = {232, 40, 3};
   volume.direction = {0, 0, 1, -1, 0, 0, 0, 1, 0};

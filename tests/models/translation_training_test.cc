@@ -136,7 +136,7 @@ TEST_F(TranslationTraining, LearnsAndKeepsTheBestStates) {
   ASSERT_EQ(last.scores.size(), 5u);
   std::printf("PSNR %.2f dB (input %.2f), SSIM %.4f (input %.4f)\n", last.scores[1], last.scores[3],
               last.scores[2], last.scores[4]);
-  EXPECT_GT(last.scores[1], last.scores[3] + 3);    // PSNR
+  EXPECT_GT(last.scores[1], last.scores[3] + 3);     // PSNR
   EXPECT_GT(last.scores[2], last.scores[4] + 0.05);  // SSIM
   double best = 0;
   for (const auto& epoch : result.engine.epochs)
