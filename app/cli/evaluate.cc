@@ -37,7 +37,8 @@ void AddEvaluate(CLI::App& app, Action& action) {
   command
       ->add_option("--protocol", options->protocols,
                    "Definitions to follow, several with commas: " + known +
-                       "; for translations default, fs-rwkv (as published), scikit-image, monai")
+                       "; for translations default, fs-rwkv (as published), scikit-image, monai, "
+                       "lpips (with --lpips)")
       ->delimiter(',')
       ->capture_default_str();
   command
@@ -78,6 +79,14 @@ void AddEvaluate(CLI::App& app, Action& action) {
       ->add_option("--image-size", options->image_size,
                    "Side to which protocol fs-rwkv resizes pictures, as published; 0 = not")
       ->capture_default_str()
+      ->group(translation);
+  command
+      ->add_option(
+          "--lpips", options->lpips,
+          "Measure LPIPS (VGG-16) with these weights of yours, with a comma: torchvision's "
+          "vgg16 and the calibration vgg.pth of the lpips package; nothing is downloaded")
+      ->delimiter(',')
+      ->check(CLI::ExistingFile)
       ->group(translation);
   command
       ->add_option("--subjects", options->subjects,

@@ -18,6 +18,8 @@ struct TrainOptions;
 struct TrainResult;
 struct TrainTranslationOptions;
 struct TrainTranslationResult;
+struct LpipsOptions;
+struct LpipsResult;
 struct DeviceRequest;
 struct DeviceReport;
 
@@ -28,6 +30,7 @@ struct Engine {
   ForwardJobResult (*forward)(const ForwardJobOptions&, Progress&);
   TrainResult (*train)(const TrainOptions&, Progress&);
   TrainTranslationResult (*train_translation)(const TrainTranslationOptions&, Progress&);
+  LpipsResult (*lpips)(const LpipsOptions&, Progress&);
   DeviceReport (*describe_devices)();
 };
 

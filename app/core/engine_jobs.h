@@ -13,6 +13,7 @@ ForwardJobResult RunForward(const ForwardJobOptions& options, Progress& progress
 TrainResult RunTrain(const TrainOptions& options, Progress& progress);
 TrainTranslationResult RunTrainTranslation(const TrainTranslationOptions& options,
                                            Progress& progress);
+LpipsResult RunLpips(const LpipsOptions& options, Progress& progress);
 DeviceReport DescribeDevices();
 
 }  // namespace avocet::core

@@ -307,6 +307,8 @@ std::string EvaluateOptions::Check() const {
     return "--series chooses among the images of --source-series, which is not given";
   if (task == "segmentation" && regularise)
     return "--regularise is for --task translation; masks are never resampled";
+  if (task == "segmentation" && !lpips.empty())
+    return "--lpips is for --task translation; masks have no texture";
   if (dims != 0 && dims != 2 && dims != 3) return "--dims must be 2 or 3";
   for (const int label : labels)
     if (label < 1 || label > 65535) return "--classes must be labels between 1 and 65535";

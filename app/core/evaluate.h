@@ -40,6 +40,8 @@ struct EvaluateOptions {
   std::string plane = "auto";  // of slices: "axial", "coronal", "sagittal", "auto" = as acquired
   // Side to which the published pipeline (protocol fs-rwkv) resizes pictures; 0 = not at all.
   int image_size = 256;
+  // Weights for protocol "lpips", which they ask for; see LpipsOptions. Empty: not measured.
+  std::vector<std::filesystem::path> lpips;
   // Regular expression whose first group in a case's name is its subject; "" = BIDS "sub-X", else
   // the whole name.
   std::string subjects;

@@ -9,7 +9,9 @@
 #include <regex>
 
 #include "app/base/error.h"
+#include "app/core/engine.h"
 #include "app/core/image_pair.h"
+#include "app/core/lpips.h"
 #include "app/core/translation_protocols.h"
 #include "models/metrics/parallel.h"
 
@@ -153,6 +155,24 @@ std::vector<double> ValuesOf(const std::string& protocol, Region& region, Region
           region.SliceMean(1, true)};
 }
 
+// Means over slices, fed as [0, 1] and as [-1, 1].
+std::vector<double> LpipsOf(const Images& images, const EvaluateOptions& options,
+                            Progress& progress) {
+  LpipsOptions job;
+  job.weights = options.lpips;
+  job.prediction = images.prediction.data();
+  job.reference = images.reference.data();
+  job.width = images.size[0], job.height = images.size[1], job.slices = images.size[2];
+  job.threads = options.threads;
+  const LpipsResult result = LoadEngine().lpips(job, progress);
+  const auto mean = [](const std::vector<double>& values) {
+    double sum = 0;
+    for (const double v : values) sum += v;
+    return sum / static_cast<double>(values.size());
+  };
+  return {mean(result.official01), mean(result.pm1)};
+}
+
 std::regex SubjectPattern(const EvaluateOptions& options) {
   const std::string pattern = options.subjects.empty() ? "^(sub-[A-Za-z0-9]+)" : options.subjects;
   try {
@@ -179,9 +199,14 @@ void ScoreTranslation(const EvaluateOptions& options, const std::vector<Protocol
   }
   const Images images = LoadImages(options, protocols, item, progress);
   item.data_range = images.range;
-  const bool wants_published = std::any_of(protocols.begin(), protocols.end(),
-                                           [](const Protocol& p) { return p.name == "fs-rwkv"; });
+  const auto wants = [&](const char* name) {
+    return std::any_of(protocols.begin(), protocols.end(),
+                       [&](const Protocol& p) { return p.name == name; });
+  };
+  const bool wants_published = wants("fs-rwkv") || wants("lpips");
   const Images clamped = wants_published ? Published(images) : Images{};
+  std::vector<double> lpips{kNan, kNan};
+  if (wants("lpips")) lpips = LpipsOf(clamped, options, progress);
   for (const bool masked : {false, true}) {
     if (masked && images.mask.empty()) continue;
     Region region(images, masked, options.threads);
@@ -190,6 +215,10 @@ void ScoreTranslation(const EvaluateOptions& options, const std::vector<Protocol
     scores.label = masked ? 1 : 0;
     for (const Protocol& protocol : protocols) {
       scores.values.emplace_back();
+      if (protocol.name == "lpips") {
+        for (const double v : lpips) scores.values.back().push_back(Value(masked ? kNan : v));
+        continue;
+      }
       for (const double v : ValuesOf(protocol.name, region, published, images.range)) {
         scores.values.back().push_back(Value(v));
       }

@@ -173,6 +173,20 @@ Protocol MakeMonai(const EvaluateOptions& options) {
   return p;
 }
 
+Protocol MakeLpips() {
+  Protocol p;
+  p.name = "lpips";
+  p.description =
+      "LPIPS (lpips 0.1.x, VGG-16, calibration 0.1, evaluation mode) of grey slices in [0, 1], "
+      "scaled as in protocol fs-rwkv, with the weights given by --lpips; mean over slices.";
+  p.empty_rule = "of the whole image only, not of a mask";
+  Columns add(p);
+  add.Add("lpips_vgg_official01", "1", "values fed as [0, 1], as the published program does",
+          false);
+  add.Add("lpips_vgg_pm1", "1", "values fed as [-1, 1], as the package documents", false);
+  return p;
+}
+
 }  // namespace
 
 const std::vector<std::string>& TranslationProtocolNames() {
@@ -186,6 +200,7 @@ void PrepareTranslationProtocols(const EvaluateOptions& options, EvaluateResult&
       options.mask.empty()) {
     names = {"fs-rwkv"};
   }
+  if (!options.lpips.empty()) names.push_back("lpips");
   for (const std::string& name : names) {
     if (std::any_of(result.protocols.begin(), result.protocols.end(),
                     [&](const Protocol& p) { return p.name == name; }))
@@ -198,10 +213,15 @@ void PrepareTranslationProtocols(const EvaluateOptions& options, EvaluateResult&
       result.protocols.push_back(MakeScikitImage(options));
     } else if (name == "monai") {
       result.protocols.push_back(MakeMonai(options));
+    } else if (name == "lpips") {
+      if (options.lpips.empty())
+        throw OptionError(
+            "--protocol lpips needs its weights, which may not be shipped; give them with --lpips");
+      result.protocols.push_back(MakeLpips());
     } else {
       throw OptionError("--protocol '" + name +
                         "' is none for --task translation; choose among default, fs-rwkv, "
-                        "scikit-image, monai");
+                        "scikit-image, monai, lpips");
     }
   }
   result.classes = {{0, "image"}};

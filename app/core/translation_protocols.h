@@ -7,7 +7,8 @@ namespace avocet::core {
 
 // What `avocet evaluate --task translation` measures: fills protocols, regions and slice columns of
 // `result`. Known protocols: "default" (which stands for "fs-rwkv" where the prediction is a
-// picture or a folder of them), "fs-rwkv", "scikit-image", "monai". Throws OptionError naming them.
+// picture or a folder of them), "fs-rwkv", "scikit-image", "monai", and
+// "lpips", which options.lpips adds. Throws OptionError naming them.
 void PrepareTranslationProtocols(const EvaluateOptions& options, EvaluateResult& result);
 
 // The protocols above, "default" first.
