@@ -111,7 +111,7 @@ void RunCase(const DegradeJobOptions& options, const JobInput& input, DegradeCas
 std::string DegradeJobOptions::Check() const {
   if (inputs.empty()) return "no input is given; name an image or a folder of images";
   if (output.empty()) return "no output is given; name a file or folder with --output";
-  if (const std::string wrong = Names().Check(); !wrong.empty()) return wrong;
+  if (std::string wrong = Names().Check(); !wrong.empty()) return wrong;
   return degrade.Check();
 }
 
