@@ -65,6 +65,42 @@ AVOCET_HOST_DEVICE void NarrowNative(const typename Registers<n>::F32& value, Wk
   const auto narrow = __builtin_convertvector(chosen, typename R::U16);
   std::memcpy(row, &narrow, sizeof narrow);
 }
+#if !defined(__AVX2__)
+// IEEE 754 binary16 and back, to nearest, ties to even, where the processor cannot.
+inline float FloatOf(WkvHalf half) {
+  const uint32_t sign = (half.bits & 0x8000u) << 16, rest = half.bits & 0x7fffu;
+  uint32_t bits = rest << 13;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  value *= 0x1p112f;  // moves the exponent, of subnormal halves too
+  std::memcpy(&bits, &value, sizeof bits);
+  if (rest >= 0x7c00) bits |= 0x7f800000;  // infinity, NaN
+  bits |= sign;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+inline WkvHalf HalfOf(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  const uint32_t sign = bits >> 16 & 0x8000;
+  bits &= 0x7fffffff;
+  uint32_t half;
+  if (bits > 0x7f800000) {
+    half = 0x7e00;
+  } else if (bits >= 0x477ff000) {  // 65520 rounds to infinity
+    half = 0x7c00;
+  } else if (bits < 0x38800000) {  // below 2^-14: adding 1/2 leaves multiples of 2^-24
+    float shifted;
+    std::memcpy(&shifted, &bits, sizeof shifted);
+    shifted += 0.5f;
+    std::memcpy(&half, &shifted, sizeof half);
+    half -= 0x3f000000;
+  } else {
+    half = (bits + 0xfff + (bits >> 13 & 1) - 0x38000000) >> 13;
+  }
+  return {static_cast<uint16_t>(half | sign)};
+}
+#endif
 template <int n>
 AVOCET_HOST_DEVICE auto WidenNative(const WkvHalf* row) {
   using F32 = typename Registers<n>::F32;
@@ -78,11 +114,7 @@ AVOCET_HOST_DEVICE auto WidenNative(const WkvHalf* row) {
   return (F32)_mm256_cvtph_ps(bits);
 #else
   F32 value;
-  for (int c = 0; c < n; ++c) {
-    _Float16 half;
-    std::memcpy(&half, row + c, sizeof half);
-    value[c] = static_cast<float>(half);
-  }
+  for (int c = 0; c < n; ++c) value[c] = FloatOf(row[c]);
   return value;
 #endif
 }
@@ -95,10 +127,7 @@ AVOCET_HOST_DEVICE void NarrowNative(const typename Registers<n>::F32& value, Wk
   const __m128i bits = _mm256_cvtps_ph((__m256)value, _MM_FROUND_TO_NEAREST_INT);
   std::memcpy(row, &bits, sizeof bits);
 #else
-  for (int c = 0; c < n; ++c) {
-    const _Float16 half = static_cast<_Float16>(value[c]);
-    std::memcpy(row + c, &half, sizeof half);
-  }
+  for (int c = 0; c < n; ++c) row[c] = HalfOf(value[c]);
 #endif
 }
 

@@ -266,6 +266,14 @@ TEST(BiWkv, HalfPrecisionIsFloat32RoundedOnce) {
       EXPECT_TRUE(same(got.gv, want.gv)) << type << " " << split;
       EXPECT_TRUE(same(got.gw, want.gw)) << type << " " << split;
       EXPECT_TRUE(same(got.gu, want.gu)) << type << " " << split;
+      // Subnormal and infinite values pass through; averages of small ones round as LibTorch does.
+      const at::Tensor odd = at::tensor({1e-7, 5.9e-8, 2.9e-8, 3e-5, 6.1e-5, 65519.0, 65520.0, 1e6,
+                                         -2049.0, 2051.0, 0.0, -1e-6, 1.00048828125},
+                                        at::kFloat)
+                                 .to(type)
+                                 .view({1, 1, 13});
+      const at::Tensor zero = at::zeros({13});
+      EXPECT_TRUE(at::equal(BiWkv(zero, zero, at::zeros_like(odd), odd, kernels::kWkvExact), odd));
       // Parameters keep their precision where they are given it.
       const at::Tensor y = BiWkv(rounded.w, rounded.u, in.k.to(type), in.v.to(type), split);
       EXPECT_TRUE(same(y, want.y));
