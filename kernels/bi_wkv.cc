@@ -20,11 +20,13 @@ namespace {
 
 using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
 
-// Segments of a tile where a row is cut into tiles.
+// Segments of a tile, at least, where a row is cut into tiles.
 constexpr int64_t kTileSegments = 8;
-// Tokens times blocks that a thread works on at once: what it reads twice stays in its second
-// cache.
-constexpr int64_t kGroupTokens = 3200;
+// Blocks of whole rows that a thread works on at once, where rows are short enough for what it reads
+// twice to stay in its second cache. A block is a cache line of each row; lines as far apart as rows
+// of many channels are come from few of that cache's banks, and some neighbours from all.
+constexpr int64_t kGroupBlocks = 4;
+constexpr int64_t kKeptTokens = 1024;
 
 template <typename S>
 const WkvKernels<S>& KernelsFor(const WkvCpuKernels& all) {
@@ -66,7 +68,7 @@ int64_t Blocks(const Args& a) {
 // otherwise rows are cut into tiles. The result is the same.
 template <typename Args>
 bool EnoughBlocks(const Args& a) {
-  return Blocks(a) >= 4 * at::get_num_threads() && a.tokens <= 4096;
+  return Blocks(a) >= 4 * at::get_num_threads() && a.tokens <= kKeptTokens;
 }
 
 // Calls work(args, tile) for a thread's blocks, whole rows of some at a time, with a workspace that
@@ -74,31 +76,35 @@ bool EnoughBlocks(const Args& a) {
 template <typename Args, typename Work>
 void ForEachThread(const Args& args, int64_t workspace_bytes, Work work) {
   const int64_t columns = WkvBlocks(args.channels);
-  const int64_t group = std::max<int64_t>(1, kGroupTokens / args.tokens);
   at::parallel_for(0, Blocks(args), 1, [&](int64_t begin, int64_t end) {
     Args a = args;
     const auto memory =
-        c10::GetCPUAllocator()->allocate(workspace_bytes * std::min({group, columns, end - begin}));
+        c10::GetCPUAllocator()->allocate(workspace_bytes * std::min({kGroupBlocks, columns, end - begin}));
     a.workspace = memory.get();
-    for (int64_t first = begin; first < end;) {
-      const int64_t last = std::min({end, (first / columns + 1) * columns, first + group});
+    a.kept = true;
+    const auto group_end = [&](int64_t first) {
+      return std::min({end, (first / columns + 1) * columns, first + kGroupBlocks});
+    };
+    for (int64_t first = begin, last = group_end(begin); first < end;) {
+      const int64_t next = last < end ? group_end(last) : last;
       a.workspace_block = first;
-      work(a, WkvTile{first, last, 0, WkvSegments(a.tokens), true});
+      work(a, WkvTile{first, last, 0, WkvSegments(a.tokens), last, next});
       first = last;
+      last = next;
     }
   });
 }
 
-// Work over all tiles; neighbours in memory are neighbours in order.
+// Work over all segments; what one thread gets of a row is one tile.
 template <typename Args, typename Work>
 void ForEachTile(const Args& a, Work work) {
   const int64_t segments = WkvSegments(a.tokens), columns = WkvBlocks(a.channels);
-  const int64_t tiles = (segments + kTileSegments - 1) / kTileSegments;
-  at::parallel_for(0, a.batch * tiles, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t index = begin; index < end; ++index) {
-      const int64_t block = index / tiles * columns, first = index % tiles * kTileSegments;
-      work(a, WkvTile{block, block + columns, first, std::min(first + kTileSegments, segments),
-                      false});
+  at::parallel_for(0, a.batch * segments, kTileSegments, [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t row = begin / segments, last = std::min(end, (row + 1) * segments);
+      work(a, WkvTile{row * columns, (row + 1) * columns, begin - row * segments,
+                      last - row * segments});
+      begin = last;
     }
   });
 }
@@ -113,19 +119,22 @@ template <typename S>
 void RunForward(WkvForwardArgs<S> a) {
   const WkvCpuKernels& all = SelectWkvCpuKernels();
   const WkvForwardKernels<S>& kernels = KernelsFor<S>(all).forward;
+  const bool kept = EnoughBlocks(a);
   const int64_t bytes = all.workspace(a.tokens, false, std::is_same_v<S, double>);
   if (a.split != 0) {
     ForEachWhole(a, kernels.official);
-  } else if (EnoughBlocks(a)) {
+  } else if (kept) {
     ForEachThread(a, bytes, [&](const WkvForwardArgs<S>& mine, WkvTile tile) {
+      const int64_t first = tile.first_block, last = tile.last_block;
+      for (int64_t block = first; block < last; ++block) kernels.prepare(mine, block);
       kernels.totals(mine, tile);
-      for (int64_t block = tile.first_block; block < tile.last_block; ++block)
-        kernels.combine(mine, block);
+      for (int64_t block = first; block < last; ++block) kernels.combine(mine, block);
       kernels.outputs(mine, tile);
     });
   } else {
     const auto memory = c10::GetCPUAllocator()->allocate(bytes * Blocks(a));
     a.workspace = memory.get();
+    ForEachWhole(a, kernels.prepare);
     ForEachTile(a, kernels.totals);
     ForEachWhole(a, kernels.combine);
     ForEachTile(a, kernels.outputs);
@@ -136,12 +145,14 @@ template <typename S>
 void RunBackward(WkvBackwardArgs<S> a) {
   const WkvCpuKernels& all = SelectWkvCpuKernels();
   const WkvBackwardKernels<S>& kernels = KernelsFor<S>(all).backward;
+  const bool kept = EnoughBlocks(a);
   const int64_t bytes = all.workspace(a.tokens, true, std::is_same_v<S, double>);
   if (a.split != 0) {
     ForEachWhole(a, kernels.official);
-  } else if (EnoughBlocks(a)) {
+  } else if (kept) {
     ForEachThread(a, bytes, [&](const WkvBackwardArgs<S>& mine, WkvTile tile) {
       const int64_t first = tile.first_block, last = tile.last_block;
+      for (int64_t block = first; block < last; ++block) kernels.prepare(mine, block);
       kernels.totals(mine, tile);
       for (int64_t block = first; block < last; ++block) kernels.combine(mine, block);
       kernels.adjoints(mine, tile);
@@ -152,6 +163,7 @@ void RunBackward(WkvBackwardArgs<S> a) {
   } else {
     const auto memory = c10::GetCPUAllocator()->allocate(bytes * Blocks(a));
     a.workspace = memory.get();
+    ForEachWhole(a, kernels.prepare);
     ForEachTile(a, kernels.totals);
     ForEachWhole(a, kernels.combine);
     ForEachTile(a, kernels.adjoints);

@@ -35,6 +35,7 @@ struct WkvForwardArgs {
   S* y = nullptr;
   void* workspace = nullptr;    // aligned to 64; WkvCpuKernels tells how many bytes a block needs
   int64_t workspace_block = 0;  // the block at its beginning
+  bool kept = false;            // a pass finds in the cache what the one before has read
   int64_t split = 0;
 };
 
@@ -53,6 +54,7 @@ struct WkvBackwardArgs {
   double* gu = nullptr;  // [B, C]
   void* workspace = nullptr;
   int64_t workspace_block = 0;
+  bool kept = false;
   int64_t split = 0;
   bool official_gradient = false;
 };
@@ -70,17 +72,19 @@ inline int64_t WkvSegments(int64_t tokens) { return (tokens + kWkvSegment - 1) /
 struct WkvTile {
   int64_t first_block, last_block;
   int64_t first_segment, last_segment;
-  bool kept;  // the next pass finds in the cache what this one has read
+  // The blocks that follow, where the caller takes whole rows of some blocks after the other.
+  int64_t next_first_block = 0, next_last_block = 0;
 };
 
-// The definition (split 0). The forward pass is Totals over all tiles of a block, then Combine for
-// the block, then Outputs over all its tiles; the backward pass adds Adjoints, CombineAdjoints and
+// The definition (split 0). The forward pass is Prepare for a block, Totals over all its tiles, then
+// Combine for the block, then Outputs over all its tiles; the backward pass adds Adjoints, CombineAdjoints and
 // Gradients after Combine, and FinishGradients for the block. How blocks are cut into tiles, and
 // who runs them, does not change a bit of the result.
 //
 // The official arithmetic (split 32 or 64) is Official, one call a block.
 template <typename S>
 struct WkvForwardKernels {
+  void (*prepare)(const WkvForwardArgs<S>&, int64_t block);
   void (*totals)(const WkvForwardArgs<S>&, WkvTile);
   void (*combine)(const WkvForwardArgs<S>&, int64_t block);
   void (*outputs)(const WkvForwardArgs<S>&, WkvTile);
@@ -88,6 +92,7 @@ struct WkvForwardKernels {
 };
 template <typename S>
 struct WkvBackwardKernels {
+  void (*prepare)(const WkvBackwardArgs<S>&, int64_t block);
   void (*totals)(const WkvBackwardArgs<S>&, WkvTile);
   void (*combine)(const WkvBackwardArgs<S>&, int64_t block);
   void (*adjoints)(const WkvBackwardArgs<S>&, WkvTile);

@@ -7,6 +7,9 @@
 
 namespace avocet::kernels::AVOCET_ISA {
 
+// For hot loops that are to have all registers to themselves.
+#define AVOCET_APART __attribute__((noinline))
+
 // Exponents are taken relative to the largest k of the channel. The denominator is then at least
 // e^{-|decay|}, so sums stay inside the type's range while the total decay over the row and the
 // bonus do; other blocks take the path with running maxima (bi_wkv_cpu_scaled.h).
@@ -25,15 +28,21 @@ bool InFastRange(const Vector<T>& w, const Vector<T>& u, int64_t tokens, int64_t
   return true;
 }
 
-// What a block shares between its tiles.
+// Factors of lambda that take turns.
+constexpr int64_t kFactors = 8;
+static_assert(kWkvSegment % kFactors == 0);
+
+// What all passes over a block share.
 template <typename T>
 struct Constants {
-  Vector<T> lambda;                  // e^{-w}
-  Vector<T> bonus;                   // e^{u}
-  Vector<T> power[kWkvSegment + 1];  // lambda^n, each right to its last bit
-  Vector<double> segment;            // lambda^kWkvSegment
+  bool fast;
+  Vector<T> bonus;  // e^{u}
+  // lambda = e^{-w}, rounded so that the product of all of them is its power: that of one rounded
+  // lambda drifts away from it over a segment.
+  Vector<T> lambda[kFactors];
+  Vector<T> power[kWkvSegment];  // lambda^n, each right to its last bit
+  Vector<double> segment;        // lambda^kWkvSegment
 
-  Constants() = default;
   void Set(const Vector<T>& w, const Vector<T>& u) {
     const Vector<double> step = Exp(-Convert<double>(w));
     segment = Broadcast<Vector<double>>(1.0);
@@ -41,16 +50,36 @@ struct Constants {
       power[n] = Convert<T>(segment);
       segment *= step;
     }
-    power[kWkvSegment] = Convert<T>(segment);
-    lambda = power[1];
+    const Vector<T> nearest = Convert<T>(step);
+    if constexpr (std::is_same_v<T, double>) {
+      std::fill(lambda, lambda + kFactors, nearest);
+    } else {
+      // A unit in the last place now and then, as a straight line is drawn on a grid.
+      const Vector<T> unit = UnitOf(nearest);
+      const Vector<T> missing = Convert<T>(step - Convert<double>(nearest)) / unit;
+      Vector<T> drawn{};
+      for (int64_t n = 0; n < kFactors; ++n) {
+        const Vector<T> line = Whole(missing * static_cast<T>(n + 1));
+        lambda[n] = MulAdd(unit, line - drawn, nearest);
+        drawn = line;
+      }
+    }
     bonus = Convert<T>(Exp(Convert<double>(u)));
   }
 };
 
-// A segment's own sums on the way in; on the way out of Combine what enters it from both sides.
+// What exponents of a segment are relative to at most below what those of the row are; farther
+// down its weights are scaled.
+constexpr int kDeepest = 56;  // powers of e or 2, as references are
+
+// A segment's own sums, relative to its largest k, on the way in; on the way out of Combine what
+// enters it from both sides, relative to the same k or to one kDeepest below the row's.
 template <typename T>
 struct Segment {
-  Vector<T> maximum;  // of k: over the segment, then over the row
+  Vector<T> reference;  // see ReferenceOf
+  Vector<T> scale;      // of the weights e^k over the reference: 1, except far below the row's
+  // What makes a sum relative to the row's reference of one of this segment, and the inverse.
+  Vector<double> fall, rise;
   Sums<Vector<T>> past, future;
 };
 // The same of (p, q) = (g / D, y g / D), and the segment's share of the parameter gradients.
@@ -59,42 +88,58 @@ struct AdjointSegment {
   Sums<Vector<T>> past, future;
   Vector<double> w, u;
 };
-
-// Workspace of a call, for each block: Segment[segments], and for the backward pass
+// Workspace of a call, for each block: Constants, Segment[segments], and for the backward pass
 // AdjointSegment[segments] and (p, q)[tokens].
 template <typename T>
-struct Workspace {
-  int64_t tokens, first_block;
-  char* base;
-  bool backward;
+class Workspace {
+ public:
+  Workspace(int64_t tokens, bool backward)
+      : tokens_(tokens), segments_(WkvSegments(tokens)), backward_(backward) {}
+  template <typename Args>
+  explicit Workspace(const Args& a) : Workspace(a.tokens, IsBackward(a)) {
+    base_ = static_cast<char*>(a.workspace) - a.workspace_block * BytesOfBlock();
+  }
 
   int64_t BytesOfBlock() const {
-    const int64_t segments = WkvSegments(tokens);
-    int64_t bytes = segments * sizeof(Segment<T>);
-    if (backward) {
-      bytes += segments * sizeof(AdjointSegment<T>) + tokens * sizeof(Sums<Vector<T>>);
-    }
-    return bytes;
+    return AfterSegments() +
+           (backward_ ? segments_ * Bytes<AdjointSegment<T>>() + tokens_ * Bytes<Sums<Vector<T>>>()
+                      : 0);
   }
-  Segment<T>* Segments(int64_t block) const {
-    return reinterpret_cast<Segment<T>*>(base + (block - first_block) * BytesOfBlock());
-  }
+  Constants<T>& ConstantsOf(int64_t block) const { return *At<Constants<T>>(block, 0); }
+  Segment<T>* Segments(int64_t block) const { return At<Segment<T>>(block, Bytes<Constants<T>>()); }
   AdjointSegment<T>* Adjoints(int64_t block) const {
-    return reinterpret_cast<AdjointSegment<T>*>(Segments(block) + WkvSegments(tokens));
+    return At<AdjointSegment<T>>(block, AfterSegments());
   }
-  Sums<Vector<T>>* Tokens(int64_t block) const {
-    return reinterpret_cast<Sums<Vector<T>>*>(Adjoints(block) + WkvSegments(tokens));
+  Sums<Vector<T>>* AdjointTokens(int64_t block) const {
+    return reinterpret_cast<Sums<Vector<T>>*>(Adjoints(block) + segments_);
   }
+
+ private:
+  template <typename S>
+  static bool IsBackward(const WkvForwardArgs<S>&) {
+    return false;
+  }
+  template <typename S>
+  static bool IsBackward(const WkvBackwardArgs<S>&) {
+    return true;
+  }
+  template <typename X>
+  static constexpr int64_t Bytes() {
+    return sizeof(X);
+  }
+  template <typename X>
+  X* At(int64_t block, int64_t offset) const {
+    return reinterpret_cast<X*>(base_ + block * BytesOfBlock() + offset);
+  }
+  int64_t AfterSegments() const { return Bytes<Constants<T>>() + segments_ * Bytes<Segment<T>>(); }
+
+  int64_t tokens_, segments_;
+  bool backward_;
+  char* base_ = nullptr;
 };
-template <typename S>
-auto WorkspaceOf(const WkvForwardArgs<S>& a) {
-  return Workspace<typename WkvState<S>::Type>{a.tokens, a.workspace_block,
-                                               static_cast<char*>(a.workspace), false};
-}
-template <typename S>
-auto WorkspaceOf(const WkvBackwardArgs<S>& a) {
-  return Workspace<typename WkvState<S>::Type>{a.tokens, a.workspace_block,
-                                               static_cast<char*>(a.workspace), true};
+template <typename S, typename Args>
+auto WorkspaceOf(const Args& a) {
+  return Workspace<typename WkvState<S>::Type>(a);
 }
 
 struct Span {
@@ -105,16 +150,44 @@ inline Span SpanOf(int64_t segment, int64_t tokens) {
   return {begin, std::min(kWkvSegment, tokens - begin)};
 }
 
-// Adds token (e v, e) and moves one token on.
+// Adds a token (e v, e) from a distance.
 template <typename V>
-AVOCET_HOST_DEVICE void Step(Sums<V>& sums, const V& ev, const V& e, const V& lambda) {
-  sums.num = MulAdd(lambda, sums.num, ev);
-  sums.den = MulAdd(lambda, sums.den, e);
+AVOCET_HOST_DEVICE void Add(Sums<V>& sums, const V& power, const V& ev, const V& e) {
+  sums.num = MulAdd(power, ev, sums.num);
+  sums.den = MulAdd(power, e, sums.den);
 }
-template <typename V>
-AVOCET_HOST_DEVICE Sums<V> WithCarry(const Sums<V>& local, const V& power, const Sums<V>& carry) {
-  return {MulAdd(power, carry.num, local.num), MulAdd(power, carry.den, local.den)};
+
+// Whether what enters a segment is kept apart from its own sums: each is rounded at every token,
+// and what enters can be many times larger, which shows in long rows and without fused products.
+constexpr int64_t kLongRow = 4096;
+template <typename T>
+bool EntersApart(int64_t tokens) {
+  return std::is_same_v<T, float> && (!kFused || tokens > kLongRow);
 }
+// A one-sided sum on its way through a segment.
+template <typename V, bool apart>
+class Scan {
+ public:
+  explicit Scan(const Sums<V>& entering) : entering_(entering) {
+    if constexpr (apart) {
+      own_ = {V{}, V{}};
+    } else {
+      own_ = entering;
+    }
+  }
+  // After so many tokens that what entered has decayed by `power`.
+  AVOCET_HOST_DEVICE Sums<V> After(const V& power) const {
+    if constexpr (!apart) return own_;
+    return {MulAdd(power, entering_.num, own_.num), MulAdd(power, entering_.den, own_.den)};
+  }
+  AVOCET_HOST_DEVICE void Step(const V& ev, const V& e, const V& lambda) {
+    own_.num = MulAdd(lambda, own_.num, ev);
+    own_.den = MulAdd(lambda, own_.den, e);
+  }
+
+ private:
+  Sums<V> own_, entering_;
+};
 
 // Asks for rows that are needed soon, a cache line at a time and in the order of memory, for the
 // processor's own prefetcher to fall in with. (A block by itself is one line of each row, a pattern
@@ -123,102 +196,107 @@ struct PrefetchPiece {
   const void* base;  // of the tile's first channel, token 0
   int64_t stride;    // bytes from row to row
   int64_t bytes;     // of a row
-  bool written;
 };
-template <size_t count>
 class Prefetcher {
  public:
-  template <typename... Pieces>
-  explicit Prefetcher(const Pieces&... pieces) : pieces_{pieces...} {}
-
-  void Start(Span rows) {
-    row_ = rows.begin * pieces_[0].stride;
-    end_ = (rows.begin + rows.length) * pieces_[0].stride;
-    column_ = 0;
+  // Nothing, one tensor, or two.
+  Prefetcher() = default;
+  explicit Prefetcher(const PrefetchPiece& piece)
+      : first_(static_cast<const char*>(piece.base)), stride_(piece.stride), bytes_(piece.bytes) {}
+  Prefetcher(const PrefetchPiece& first, const PrefetchPiece& second) : Prefetcher(first) {
+    second_ = static_cast<const char*>(second.base);
   }
-  // One line of each piece.
+
+  void Start(int64_t token) {
+    line_ = token * stride_;
+    row_end_ = line_ + bytes_;
+  }
+  // One line of each. (Beyond the end of a tensor this does nothing.)
   AVOCET_HOST_DEVICE void Next() {
-    if (row_ >= end_) return;
-    for (const PrefetchPiece& piece : pieces_) {
-      const char* line = static_cast<const char*>(piece.base) + row_ + column_;
-      if (piece.written) {
-        __builtin_prefetch(line, 1, 2);
-      } else {
-        __builtin_prefetch(line, 0, 2);
-      }
-    }
-    column_ += 64;
-    if (column_ >= pieces_[0].bytes) {
-      column_ = 0;
-      row_ += pieces_[0].stride;
+    if (!first_) return;
+    __builtin_prefetch(first_ + line_, 0, 2);
+    if (second_) __builtin_prefetch(second_ + line_, 0, 2);
+    line_ += 64;
+    if (line_ >= row_end_) {
+      row_end_ += stride_;
+      line_ = row_end_ - bytes_;
     }
   }
 
  private:
-  PrefetchPiece pieces_[count];
-  int64_t row_ = 0, end_ = 0, column_ = 0;
+  const char *first_ = nullptr, *second_ = nullptr;
+  int64_t stride_ = 0, bytes_ = 0, line_ = 0, row_end_ = 0;
 };
 
-// The tile's part of a tensor.
+// What blocks of one batch item take of a tensor.
 template <typename S, typename Args>
-PrefetchPiece PieceOf(const Args& a, WkvTile tile, const S* tensor, bool written) {
-  const Block<S, Args> first(a, tile.first_block), last(a, tile.last_block - 1);
+PrefetchPiece PieceOf(const Args& a, int64_t first_block, int64_t last_block, const S* tensor) {
+  const Block<S, Args> first(a, first_block), last(a, last_block - 1);
   const int64_t channels = last.first_channel + last.count - first.first_channel;
   const auto size = static_cast<int64_t>(sizeof(S));
-  return {tensor + first.offset, a.channels * size, channels * size, written};
+  return {tensor + first.offset, a.channels * size, channels * size};
+}
+template <typename S, typename Args>
+PrefetchPiece NextPieceOf(const Args& a, const WkvTile& tile, const S* tensor) {
+  return PieceOf(a, tile.next_first_block, tile.next_last_block, tensor);
+}
+template <typename S, typename Args>
+PrefetchPiece PieceOf(const Args& a, const WkvTile& tile, const S* tensor) {
+  return PieceOf(a, tile.first_block, tile.last_block, tensor);
 }
 enum class Order { kForward, kBackward };
 
-// Runs work(block, constants, segment) over a tile, segment by segment, each after start(the
-// segment that follows). A pass that follows another goes the other way,
-// to find what that one touched last in the cache.
+// Runs work(block, segment) over a tile, segment by segment, each after start(the first token of
+// the segment with its number from the left, of the one that follows). A pass that follows another
+// goes the other way, to find what that one touched last in the cache.
 template <typename S, typename Args, typename Start, typename Work>
 void ForTile(const Args& a, WkvTile tile, Order order, Start start, Work work) {
-  using T = typename WkvState<S>::Type;
-  const int64_t count = tile.last_block - tile.first_block;
-  const Scratch<Constants<T>> constants(count);
-  const Scratch<bool> fast(count);
-  for (int64_t n = 0; n < count; ++n) {
-    const Block<S, Args> b(a, tile.first_block + n);
-    fast[n] = InFastRange<T>(b.w, b.u, a.tokens, b.count);
-    if (fast[n]) constants[n].Set(b.w, b.u);
-  }
+  const auto workspace = WorkspaceOf<S>(a);
   const int64_t segments = tile.last_segment - tile.first_segment;
   const auto segment = [&](int64_t i) {
     return order == Order::kForward ? tile.first_segment + i : tile.last_segment - 1 - i;
   };
   for (int64_t i = 0; i < segments; ++i) {
-    start(i + 1 < segments ? SpanOf(segment(i + 1), a.tokens) : Span{0, 0});
-    for (int64_t n = 0; n < count; ++n) {
-      if (!fast[n]) continue;
-      const Block<S, Args, true> b(a, tile.first_block + n);
+    start(i * kWkvSegment, segment(i + 1 < segments ? i + 1 : i) * kWkvSegment);
+    for (int64_t block = tile.first_block; block < tile.last_block; ++block) {
+      if (!workspace.ConstantsOf(block).fast) continue;
+      const Block<S, Args, true> b(a, block);
       if (b.count == kLanes) {
-        work(b, constants[n], segment(i));
+        work(b, segment(i));
       } else {
-        work(Block<S, Args>(a, tile.first_block + n), constants[n], segment(i));
+        work(Block<S, Args>(a, block), segment(i));
       }
     }
   }
 }
 
+template <typename S, typename Args>
+void Prepare(const Args& a, int64_t block) {
+  using T = typename WkvState<S>::Type;
+  const Block<S, Args> b(a, block);
+  Constants<T>& constants = WorkspaceOf<S>(a).ConstantsOf(block);
+  constants.fast = InFastRange<T>(b.w, b.u, a.tokens, b.count);
+  if (constants.fast) constants.Set(b.w, b.u);
+}
+template <typename S, typename Args>
+bool IsFast(const Args& a, int64_t block) {
+  return WorkspaceOf<S>(a).ConstantsOf(block).fast;
+}
+
 // ---------------------------------------------------------------- forward
 
-// The segment's k, and their maximum: four at a time, so that one comparison does not wait for the
-// other. Kept beside each other: rows that are a multiple of some KiB apart share few places in the
-// first cache, and what is read again from there would be gone.
+// The largest k of the segment: four at a time, so that one comparison does not wait for the other.
 template <typename S, bool full>
-AVOCET_HOST_DEVICE auto Gather(const Rows<S, full>& k, Span span,
-                               Vector<typename WkvState<S>::Type>* kept) {
+AVOCET_HOST_DEVICE auto Largest(const Rows<const S, full>& k, int64_t length) {
   using V = Vector<typename WkvState<S>::Type>;
-  const auto next = [&](int64_t n) { return kept[n] = k.Load(span.begin + n); };
   V maxima[4];
-  const V first = k.Load(span.begin);
+  const V first = k.Load(0);
   for (V& maximum : maxima) maximum = first;
   int64_t n = 0;
-  for (; n + 4 <= span.length; n += 4) {
-    for (int64_t i = 0; i < 4; ++i) maxima[i] = Max(maxima[i], next(n + i));
+  for (; n + 4 <= length; n += 4) {
+    for (int64_t i = 0; i < 4; ++i) maxima[i] = Max(maxima[i], k.Load(n + i));
   }
-  for (; n < span.length; ++n) maxima[0] = Max(maxima[0], next(n));
+  for (; n < length; ++n) maxima[0] = Max(maxima[0], k.Load(n));
   return Max(Max(maxima[0], maxima[1]), Max(maxima[2], maxima[3]));
 }
 
@@ -226,242 +304,320 @@ template <typename S, typename Args>
 void Totals(const Args& a, WkvTile tile) {
   using T = typename WkvState<S>::Type;
   using V = Vector<T>;
-  const auto workspace = WorkspaceOf(a);
-  Prefetcher<2> prefetcher(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false));
-  V kept[kWkvSegment];
-  const auto work = [&](const auto& b, const Constants<T>& constants, int64_t s) {
+  const auto workspace = WorkspaceOf<S>(a);
+  Prefetcher inputs(PieceOf(a, tile, a.k), PieceOf(a, tile, a.v));
+  const auto work = [&](const auto& b, int64_t s) AVOCET_APART {
+    auto next_inputs = inputs;
+    const Constants<T>& constants = workspace.ConstantsOf(b.index);
     const Span span = SpanOf(s, a.tokens);
-    const V maximum = Gather(b.k, span, kept), lambda = constants.lambda;
+    const auto k = b.k.From(span.begin), v = b.v.From(span.begin);
+    const V reference = ReferenceOf(Largest(k, span.length));
+    const int64_t last = span.length - 1;
     Sums<V> past{V{}, V{}}, future{V{}, V{}};
     for (int64_t n = 0; n < span.length; ++n) {
-      prefetcher.Next();
-      const V e = ExpBelow(kept[n], maximum);
-      const V v = b.v.Load(span.begin + n);
-      const V pe = constants.power[n] * e;
-      Step(past, e * v, e, lambda);
-      future.num = MulAdd(pe, v, future.num);
-      future.den = pe + future.den;
+      next_inputs.Next();
+      const V e = ExpBelow(k.Load(n), reference);
+      const V ev = e * v.Load(n);
+      Add(past, constants.power[last - n], ev, e);
+      Add(future, constants.power[n], ev, e);
     }
-    workspace.Segments(b.index)[s] = {maximum, past, future};
+    inputs = next_inputs;
+    Segment<T>& segment = workspace.Segments(b.index)[s];
+    segment.reference = reference;
+    segment.past = past;
+    segment.future = future;
   };
-  const auto start = [&](Span next) { prefetcher.Start(next); };
-  ForTile<S>(a, tile, Order::kForward, start, work);
+  ForTile<S>(
+      a, tile, Order::kForward, [&](int64_t, int64_t next) { inputs.Start(next); }, work);
 }
 
-// Replaces each segment's sums by what enters it from the left (past) and from the right (future),
-// relative to the row's maximum.
+// Replaces each segment's sums by what enters it from the left (past) and from the right (future).
 template <typename S, typename Args>
 void Combine(const Args& a, int64_t block) {
   using T = typename WkvState<S>::Type;
+  using V = Vector<T>;
   using W = Vector<double>;
-  const Block<S, Args> b(a, block);
-  if (!InFastRange<T>(b.w, b.u, a.tokens, b.count)) return;
+  const auto workspace = WorkspaceOf<S>(a);
+  const Constants<T>& constants = workspace.ConstantsOf(block);
+  if (!constants.fast) return;
   const int64_t count = WkvSegments(a.tokens);
-  Segment<T>* segments = WorkspaceOf(a).Segments(block);
-  const W step = Exp(Convert<double>(b.w) * -static_cast<double>(kWkvSegment));
-  Vector<T> maximum = segments[0].maximum;
-  for (int64_t s = 1; s < count; ++s) {
-    maximum = Max(segments[s].maximum, maximum);
-  }
-  const auto advance = [&](Sums<W>& carry, Sums<Vector<T>>& own, const Vector<T>& scale) {
-    const Sums<W> wide{Convert<double>(own.num * scale), Convert<double>(own.den * scale)};
-    own = {Convert<T>(carry.num), Convert<T>(carry.den)};
+  Segment<T>* segments = workspace.Segments(block);
+  const W step = constants.segment;
+  V row = segments[0].reference;
+  for (int64_t s = 1; s < count; ++s) row = Max(segments[s].reference, row);
+  const auto advance = [&](Sums<W>& carry, const Segment<T>& segment, Sums<V>& own) {
+    const Sums<W> wide{Convert<double>(own.num) * segment.fall,
+                       Convert<double>(own.den) * segment.fall};
+    own = {Convert<T>(carry.num * segment.rise), Convert<T>(carry.den * segment.rise)};
     carry = {carry.num * step + wide.num, carry.den * step + wide.den};
   };
   // The last segment may be short, but nothing lies behind it.
   Sums<W> past{W{}, W{}};
   for (int64_t s = 0; s < count; ++s) {
-    advance(past, segments[s].past, ExpBelow(segments[s].maximum, maximum));
+    Segment<T>& segment = segments[s];
+    const V below = segment.reference - row, lowest = Broadcast<V>(static_cast<T>(-kDeepest));
+    segment.fall = Power<double>(Max(below, lowest));
+    segment.rise = Power<double>(-Max(below, lowest));
+    segment.scale = Power<T>(-Max(lowest - below, V{}));
+    segment.past = {segment.past.num * segment.scale, segment.past.den * segment.scale};
+    segment.future = {segment.future.num * segment.scale, segment.future.den * segment.scale};
+    advance(past, segment, segment.past);
   }
   Sums<W> future{W{}, W{}};
-  for (int64_t s = count - 1; s >= 0; --s) {
-    advance(future, segments[s].future, ExpBelow(segments[s].maximum, maximum));
-    segments[s].maximum = maximum;
-  }
+  for (int64_t s = count - 1; s >= 0; --s) advance(future, segments[s], segments[s].future);
 }
 
-// For each token of the segment: e, e v and the sums over later tokens.
-template <typename S>
-struct FutureOfSegment {
-  using T = typename WkvState<S>::Type;
-  using V = Vector<T>;
-  V e[kWkvSegment], ev[kWkvSegment];
-  Sums<V> sums[kWkvSegment];
+// The tokens of a segment.
+template <typename S, bool full>
+struct Tokens {
+  using V = Vector<typename WkvState<S>::Type>;
+  Rows<const S, full> k, v;
+  V reference, scale;
 
-  template <bool full>
-  AVOCET_HOST_DEVICE void Fill(const Rows<S, full>& k, const Rows<S, full>& v, Span span,
-                               const Segment<T>& segment, const Constants<T>& constants) {
-    Sums<V> local{V{}, V{}};
-    const V maximum = segment.maximum, lambda = constants.lambda;
-    const Sums<V> carry = segment.future;
-    for (int64_t n = span.length - 1; n >= 0; --n) {
-      const V en = ExpBelow(k.Load(span.begin + n), maximum);
-      const V evn = en * v.Load(span.begin + n);
-      e[n] = en;
-      ev[n] = evn;
-      sums[n] = WithCarry(local, constants.power[span.length - 1 - n], carry);
-      Step(local, evn, en, lambda);
-    }
-  }
+  template <typename Args, typename T>
+  Tokens(const Block<S, Args, full>& b, const Segment<T>& segment, Span span)
+      : k(b.k.From(span.begin)),
+        v(b.v.From(span.begin)),
+        reference(segment.reference),
+        scale(segment.scale) {}
+  AVOCET_HOST_DEVICE V Weight(int64_t n) const { return ExpBelow(k.Load(n), reference) * scale; }
 };
 
-template <typename S>
-void Outputs(const WkvForwardArgs<S>& a, WkvTile tile) {
+template <typename S, bool apart>
+void OutputsOf(const WkvForwardArgs<S>& a, WkvTile tile) {
   using T = typename WkvState<S>::Type;
   using V = Vector<T>;
-  const auto workspace = WorkspaceOf(a);
-  Prefetcher<2> inputs(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false));
-  Prefetcher<1> outputs(PieceOf<S>(a, tile, a.y, true));
-  const auto start = [&](Span next) {
-    if (!tile.kept) inputs.Start(next);
-    outputs.Start(next);
+  const auto workspace = WorkspaceOf<S>(a);
+  // Where a tile's k and v are kept in the cache, those of the next tile are asked for, on which
+  // the thread would wait: the first pass over them computes less than it fetches, this one more.
+  const bool next = tile.next_first_block < tile.next_last_block;
+  auto inputs = !a.kept ? Prefetcher(PieceOf(a, tile, a.k), PieceOf(a, tile, a.v))
+                : next  ? Prefetcher(NextPieceOf(a, tile, a.k))
+                        : Prefetcher();
+  Prefetcher outputs(PieceOf(a, tile, a.y));
+  const auto start = [&](int64_t upward, int64_t following) {
+    inputs.Start(a.kept ? upward : following);
+    outputs.Start(following);
   };
-  FutureOfSegment<S> future;
-  ForTile<S>(a, tile, Order::kBackward, start,
-             [&](const auto& b, const Constants<T>& constants, int64_t s) {
-               const Segment<T>* segments = workspace.Segments(b.index);
-               const Span span = SpanOf(s, a.tokens);
-               future.Fill(b.k, b.v, span, segments[s], constants);
-               Sums<V> local{V{}, V{}};
-               const V lambda = constants.lambda, bonus = constants.bonus;
-               const Sums<V> carry = segments[s].past;
-               for (int64_t n = 0; n < span.length; ++n) {
-                 inputs.Next();
-                 outputs.Next();
-                 const V e = future.e[n], ev = future.ev[n];
-                 const Sums<V> past = WithCarry(local, constants.power[n], carry);
-                 const V num = MulAdd(bonus, ev, past.num + future.sums[n].num);
-                 const V den = MulAdd(bonus, e, past.den + future.sums[n].den);
-                 b.Store(a.y, span.begin + n, num * Reciprocal(den));
-                 Step(local, ev, e, lambda);
-               }
-             });
+  Sums<V> tokens[kWkvSegment];
+  Sums<V> later[kWkvSegment];  // the token with its bonus, and later tokens
+  const auto work = [&](const auto& b, int64_t s) AVOCET_APART {
+    const Constants<T>& constants = workspace.ConstantsOf(b.index);
+    const Segment<T>& segment = workspace.Segments(b.index)[s];
+    const Span span = SpanOf(s, a.tokens);
+    const V bonus = constants.bonus;
+    const V *lambda = constants.lambda, *power = constants.power;
+    const int64_t last = span.length - 1;
+    const auto y = b.RowsOf(a.y).From(span.begin);
+    const Tokens source(b, segment, span);
+    auto next_inputs = inputs;
+    Scan<V, apart> future(segment.future), past(segment.past);
+    for (int64_t n = span.length - 1; n >= 0; --n) {
+      next_inputs.Next();
+      const V e = source.Weight(n), ev = e * source.v.Load(n);
+      tokens[n].num = ev;
+      tokens[n].den = e;
+      const Sums<V> sums = future.After(power[last - n]);
+      later[n].num = MulAdd(bonus, ev, sums.num);
+      later[n].den = MulAdd(bonus, e, sums.den);
+      future.Step(ev, e, lambda[n % kFactors]);
+    }
+    inputs = next_inputs;
+    auto next_outputs = outputs;
+    for (int64_t n = 0; n < span.length; ++n) {
+      next_outputs.Next();
+      const Sums<V> sums = past.After(power[n]);
+      y.Store(n, Ratio(sums.num + later[n].num, sums.den + later[n].den));
+      past.Step(tokens[n].num, tokens[n].den, lambda[n % kFactors]);
+    }
+    outputs = next_outputs;
+  };
+  ForTile<S>(a, tile, Order::kBackward, start, work);
+}
+template <typename S>
+void Outputs(const WkvForwardArgs<S>& a, WkvTile tile) {
+  if (EntersApart<typename WkvState<S>::Type>(a.tokens)) {
+    OutputsOf<S, true>(a, tile);
+  } else {
+    OutputsOf<S, false>(a, tile);
+  }
 }
 
 // ---------------------------------------------------------------- backward
 
 // p and q of each token, and the segment's adjoint sums.
-template <typename S>
-void Adjoints(const WkvBackwardArgs<S>& a, WkvTile tile) {
+template <typename S, bool apart>
+void AdjointsOf(const WkvBackwardArgs<S>& a, WkvTile tile) {
   using T = typename WkvState<S>::Type;
   using V = Vector<T>;
-  const auto workspace = WorkspaceOf(a);
-  Prefetcher<2> inputs(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false));
-  Prefetcher<1> gradients(PieceOf<S>(a, tile, a.g, false));
-  const auto start = [&](Span next) {
-    if (!tile.kept) inputs.Start(next);
-    gradients.Start(next);
+  const auto workspace = WorkspaceOf<S>(a);
+  auto inputs = a.kept ? Prefetcher() : Prefetcher(PieceOf(a, tile, a.k), PieceOf(a, tile, a.v));
+  Prefetcher gradients(PieceOf(a, tile, a.g));
+  const auto start = [&](int64_t, int64_t following) {
+    inputs.Start(following);
+    gradients.Start(following);
   };
-  FutureOfSegment<S> future;
-  ForTile<S>(a, tile, Order::kBackward, start,
-             [&](const auto& b, const Constants<T>& constants, int64_t s) {
-               const Segment<T>* segments = workspace.Segments(b.index);
-               AdjointSegment<T>* adjoints = workspace.Adjoints(b.index);
-               Sums<V>* tokens = workspace.Tokens(b.index);
-               const auto g = b.RowsOf(a.g);
-               const Span span = SpanOf(s, a.tokens);
-               future.Fill(b.k, b.v, span, segments[s], constants);
-               Sums<V> local{V{}, V{}}, past_adjoint{V{}, V{}}, future_adjoint{V{}, V{}};
-               const V lambda = constants.lambda, bonus = constants.bonus;
-               const Sums<V> carry = segments[s].past;
-               for (int64_t n = 0; n < span.length; ++n) {
-                 inputs.Next();
-                 gradients.Next();
-                 const V e = future.e[n], ev = future.ev[n];
-                 const Sums<V> past = WithCarry(local, constants.power[n], carry);
-                 const V num = MulAdd(bonus, ev, past.num + future.sums[n].num);
-                 const V den = MulAdd(bonus, e, past.den + future.sums[n].den);
-                 const V inverse = Reciprocal(den);
-                 const V p = g.Load(span.begin + n) * inverse;
-                 const V q = p * (num * inverse);
-                 tokens[span.begin + n] = {p, q};
-                 Step(past_adjoint, p, q, lambda);
-                 future_adjoint.num = constants.power[n] * p + future_adjoint.num;
-                 future_adjoint.den = constants.power[n] * q + future_adjoint.den;
-                 Step(local, ev, e, lambda);
-               }
-               adjoints[s].past = past_adjoint;
-               adjoints[s].future = future_adjoint;
-             });
+  Sums<V> tokens[kWkvSegment];
+  Sums<V> later[kWkvSegment];  // the token with its bonus, and later tokens
+  const auto work = [&](const auto& b, int64_t s) AVOCET_APART {
+    const Constants<T>& constants = workspace.ConstantsOf(b.index);
+    const Segment<T>& segment = workspace.Segments(b.index)[s];
+    const Span span = SpanOf(s, a.tokens);
+    const auto g = b.RowsOf(a.g).From(span.begin);
+    const V bonus = constants.bonus;
+    const V *lambda = constants.lambda, *power = constants.power;
+    const int64_t last = span.length - 1;
+    Sums<V>* adjoints = workspace.AdjointTokens(b.index) + span.begin;
+    const Tokens source(b, segment, span);
+    auto next_inputs = inputs;
+    Scan<V, apart> future(segment.future), past(segment.past);
+    for (int64_t n = span.length - 1; n >= 0; --n) {
+      next_inputs.Next();
+      const V e = source.Weight(n), ev = e * source.v.Load(n);
+      tokens[n].num = ev;
+      tokens[n].den = e;
+      const Sums<V> sums = future.After(power[last - n]);
+      later[n].num = MulAdd(bonus, ev, sums.num);
+      later[n].den = MulAdd(bonus, e, sums.den);
+      future.Step(ev, e, lambda[n % kFactors]);
+    }
+    inputs = next_inputs;
+    auto next_gradients = gradients;
+    Sums<V> past_adjoint{V{}, V{}}, future_adjoint{V{}, V{}};
+    for (int64_t n = 0; n < span.length; ++n) {
+      next_gradients.Next();
+      const Sums<V> sums = past.After(power[n]);
+      const V num = sums.num + later[n].num, den = sums.den + later[n].den;
+      const V inverse = Reciprocal(den);
+      const V p = g.Load(n) * inverse;
+      const V q = p * (num * inverse);
+      adjoints[n].num = p;
+      adjoints[n].den = q;
+      Add(past_adjoint, power[last - n], p, q);
+      Add(future_adjoint, power[n], p, q);
+      past.Step(tokens[n].num, tokens[n].den, lambda[n % kFactors]);
+    }
+    gradients = next_gradients;
+    AdjointSegment<T>& adjoint = workspace.Adjoints(b.index)[s];
+    adjoint.past = past_adjoint;
+    adjoint.future = future_adjoint;
+  };
+  ForTile<S>(a, tile, Order::kBackward, start, work);
+}
+template <typename S>
+void Adjoints(const WkvBackwardArgs<S>& a, WkvTile tile) {
+  if (EntersApart<typename WkvState<S>::Type>(a.tokens)) {
+    AdjointsOf<S, true>(a, tile);
+  } else {
+    AdjointsOf<S, false>(a, tile);
+  }
 }
 
 template <typename S>
 void CombineAdjoints(const WkvBackwardArgs<S>& a, int64_t block) {
   using T = typename WkvState<S>::Type;
   using W = Vector<double>;
-  const Block<S, WkvBackwardArgs<S>> b(a, block);
-  if (!InFastRange<T>(b.w, b.u, a.tokens, b.count)) return;
+  const auto workspace = WorkspaceOf<S>(a);
+  const Constants<T>& constants = workspace.ConstantsOf(block);
+  if (!constants.fast) return;
   const int64_t count = WkvSegments(a.tokens);
-  AdjointSegment<T>* segments = WorkspaceOf(a).Adjoints(block);
-  const W step = Exp(Convert<double>(b.w) * -static_cast<double>(kWkvSegment));
-  const auto advance = [&](Sums<W>& carry, Sums<Vector<T>>& own) {
-    const Sums<W> wide{Convert<double>(own.num), Convert<double>(own.den)};
-    own = {Convert<T>(carry.num), Convert<T>(carry.den)};
+  AdjointSegment<T>* segments = workspace.Adjoints(block);
+  const W step = constants.segment;
+  const Segment<T>* sums = workspace.Segments(block);
+  // p and q are relative to the inverse of what the segment's sums are relative to.
+  const auto advance = [&](Sums<W>& carry, int64_t s, Sums<Vector<T>>& own) {
+    const Sums<W> wide{Convert<double>(own.num) * sums[s].rise,
+                       Convert<double>(own.den) * sums[s].rise};
+    own = {Convert<T>(carry.num * sums[s].fall), Convert<T>(carry.den * sums[s].fall)};
     carry = {carry.num * step + wide.num, carry.den * step + wide.den};
   };
   Sums<W> carry{W{}, W{}};
-  for (int64_t s = 0; s < count; ++s) advance(carry, segments[s].past);
+  for (int64_t s = 0; s < count; ++s) advance(carry, s, segments[s].past);
   carry = {W{}, W{}};
-  for (int64_t s = count - 1; s >= 0; --s) advance(carry, segments[s].future);
+  for (int64_t s = count - 1; s >= 0; --s) advance(carry, s, segments[s].future);
 }
 
-template <typename S>
-void Gradients(const WkvBackwardArgs<S>& a, WkvTile tile) {
+template <typename S, bool apart>
+void GradientsOf(const WkvBackwardArgs<S>& a, WkvTile tile) {
   using T = typename WkvState<S>::Type;
   using V = Vector<T>;
-  const auto workspace = WorkspaceOf(a);
-  Prefetcher<2> inputs(PieceOf<S>(a, tile, a.k, false), PieceOf<S>(a, tile, a.v, false));
-  Prefetcher<2> outputs(PieceOf<S>(a, tile, a.gk, true), PieceOf<S>(a, tile, a.gv, true));
-  const auto start = [&](Span next) {
-    if (!tile.kept) inputs.Start(next);
-    outputs.Start(next);
+  const auto workspace = WorkspaceOf<S>(a);
+  const bool next = tile.next_first_block < tile.next_last_block;
+  auto inputs = !a.kept ? Prefetcher(PieceOf(a, tile, a.k), PieceOf(a, tile, a.v))
+                : next  ? Prefetcher(NextPieceOf(a, tile, a.k), NextPieceOf(a, tile, a.v))
+                        : Prefetcher();
+  Prefetcher outputs(PieceOf(a, tile, a.gk), PieceOf(a, tile, a.gv));
+  const auto start = [&](int64_t upward, int64_t following) {
+    inputs.Start(a.kept ? upward : following);
+    outputs.Start(following);
   };
-  FutureOfSegment<S> future;
-  Sums<V> adjoint_of[kWkvSegment];
-  ForTile<S>(a, tile, Order::kForward, start,
-             [&](const auto& b, const Constants<T>& constants, int64_t s) {
-               const Segment<T>* segments = workspace.Segments(b.index);
-               AdjointSegment<T>* adjoints = workspace.Adjoints(b.index);
-               const Sums<V>* tokens = workspace.Tokens(b.index);
-               const Span span = SpanOf(s, a.tokens);
-               future.Fill(b.k, b.v, span, segments[s], constants);
-               const V lambda = constants.lambda, bonus = constants.bonus;
-               Sums<V> local{V{}, V{}};
-               Sums<V> carry = adjoints[s].future;
-               for (int64_t n = span.length - 1; n >= 0; --n) {
-                 adjoint_of[n] = WithCarry(local, constants.power[span.length - 1 - n], carry);
-                 Step(local, tokens[span.begin + n].num, tokens[span.begin + n].den, lambda);
-               }
-               Sums<V> past_local{V{}, V{}}, adjoint_local{V{}, V{}};
-               const Sums<V> past_carry = segments[s].past, adjoint_carry = adjoints[s].past;
-               V gu{}, gw{};
-               for (int64_t n = 0; n < span.length; ++n) {
-                 inputs.Next();
-                 outputs.Next();
-                 const V e = future.e[n], ev = future.ev[n];
-                 const Sums<V> pq = tokens[span.begin + n];
-                 const Sums<V> past = WithCarry(past_local, constants.power[n], past_carry);
-                 const Sums<V> adjoint =
-                     WithCarry(adjoint_local, constants.power[n], adjoint_carry);
-                 const V g = MulAdd(bonus, pq.num, adjoint.num + adjoint_of[n].num);
-                 const V h = MulAdd(bonus, pq.den, adjoint.den + adjoint_of[n].den);
-                 b.Store(a.gk, span.begin + n, MulAdd(ev, g, -(e * h)));
-                 b.Store(a.gv, span.begin + n, e * g);
-                 gu += MulAdd(ev, pq.num, -(e * pq.den));
-                 gw += Difference(adjoint, future.sums[n]) + Difference(adjoint_of[n], past);
-                 Step(past_local, ev, e, lambda);
-                 Step(adjoint_local, pq.num, pq.den, lambda);
-               }
-               adjoints[s].w = Convert<double>(gw);
-               adjoints[s].u = Convert<double>(gu * bonus);
-             });
+  Sums<V> tokens[kWkvSegment];
+  Sums<V> later[kWkvSegment], adjoint_later[kWkvSegment];  // sums over later tokens
+  const auto work = [&](const auto& b, int64_t s) AVOCET_APART {
+    const Constants<T>& constants = workspace.ConstantsOf(b.index);
+    AdjointSegment<T>& adjoint = workspace.Adjoints(b.index)[s];
+    const Span span = SpanOf(s, a.tokens);
+    const V bonus = constants.bonus;
+    const V *lambda = constants.lambda, *power = constants.power;
+    const int64_t last = span.length - 1;
+    const Sums<V>* adjoints = workspace.AdjointTokens(b.index) + span.begin;
+    const Segment<T>& segment = workspace.Segments(b.index)[s];
+    const auto gk = b.RowsOf(a.gk).From(span.begin), gv = b.RowsOf(a.gv).From(span.begin);
+    const Tokens source(b, segment, span);
+    auto next_inputs = inputs;
+    Scan<V, apart> future(segment.future), after(adjoint.future);
+    for (int64_t n = span.length - 1; n >= 0; --n) {
+      next_inputs.Next();
+      const Sums<V> sums = future.After(power[last - n]),
+                    adjoints_after = after.After(power[last - n]);
+      later[n].num = sums.num;
+      later[n].den = sums.den;
+      adjoint_later[n].num = adjoints_after.num;
+      adjoint_later[n].den = adjoints_after.den;
+      const V e = source.Weight(n), ev = e * source.v.Load(n);
+      tokens[n].num = ev;
+      tokens[n].den = e;
+      future.Step(ev, e, lambda[n % kFactors]);
+      after.Step(adjoints[n].num, adjoints[n].den, lambda[n % kFactors]);
+    }
+    inputs = next_inputs;
+    auto next_outputs = outputs;
+    Scan<V, apart> past(segment.past), before(adjoint.past);
+    V gu{}, gw{};
+    for (int64_t n = 0; n < span.length; ++n) {
+      next_outputs.Next();
+      const V ev = tokens[n].num, e = tokens[n].den;
+      const V p = adjoints[n].num, q = adjoints[n].den;
+      const Sums<V> sums = past.After(power[n]), adjoints_before = before.After(power[n]);
+      const V g = MulAdd(bonus, p, adjoints_before.num + adjoint_later[n].num);
+      const V h = MulAdd(bonus, q, adjoints_before.den + adjoint_later[n].den);
+      gk.Store(n, MulAdd(ev, g, -(e * h)));
+      gv.Store(n, e * g);
+      gu += MulAdd(ev, p, -(e * q));
+      gw += Difference(adjoints_before, later[n]) + Difference(adjoint_later[n], sums);
+      past.Step(ev, e, lambda[n % kFactors]);
+      before.Step(p, q, lambda[n % kFactors]);
+    }
+    outputs = next_outputs;
+    adjoint.w = Convert<double>(gw);
+    adjoint.u = Convert<double>(gu * bonus);
+  };
+  ForTile<S>(a, tile, Order::kForward, start, work);
+}
+template <typename S>
+void Gradients(const WkvBackwardArgs<S>& a, WkvTile tile) {
+  if (EntersApart<typename WkvState<S>::Type>(a.tokens)) {
+    GradientsOf<S, true>(a, tile);
+  } else {
+    GradientsOf<S, false>(a, tile);
+  }
 }
 
 template <typename S>
 void FinishExact(const WkvBackwardArgs<S>& a, const Block<S, WkvBackwardArgs<S>>& b,
                  int64_t block) {
   using T = typename WkvState<S>::Type;
-  const AdjointSegment<T>* adjoints = WorkspaceOf(a).Adjoints(block);
+  const AdjointSegment<T>* adjoints = WorkspaceOf<S>(a).Adjoints(block);
   Vector<double> w{}, u{};
   for (int64_t s = 0; s < WkvSegments(a.tokens); ++s) {
     w += adjoints[s].w;

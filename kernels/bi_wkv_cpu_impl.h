@@ -12,7 +12,7 @@ namespace {
 template <typename S>
 void CombineForward(const WkvForwardArgs<S>& a, int64_t block) {
   const Block<S, WkvForwardArgs<S>> b(a, block);
-  if (InFastRange<typename WkvState<S>::Type>(b.w, b.u, a.tokens, b.count)) {
+  if (IsFast<S>(a, block)) {
     Combine<S>(a, block);
   } else {
     ForwardScaled(a, b);
@@ -22,7 +22,7 @@ void CombineForward(const WkvForwardArgs<S>& a, int64_t block) {
 template <typename S>
 void FinishBackward(const WkvBackwardArgs<S>& a, int64_t block) {
   const Block<S, WkvBackwardArgs<S>> b(a, block);
-  if (InFastRange<typename WkvState<S>::Type>(b.w, b.u, a.tokens, b.count)) {
+  if (IsFast<S>(a, block)) {
     FinishExact(a, b, block);
   } else {
     BackwardScaled(a, b);
@@ -31,14 +31,16 @@ void FinishBackward(const WkvBackwardArgs<S>& a, int64_t block) {
 
 template <typename S>
 constexpr WkvKernels<S> KernelsFor() {
-  return {{&Totals<S, WkvForwardArgs<S>>, &CombineForward<S>, &Outputs<S>, &ForwardOfficial<S>},
-          {&Totals<S, WkvBackwardArgs<S>>, &Combine<S, WkvBackwardArgs<S>>, &Adjoints<S>,
-           &CombineAdjoints<S>, &Gradients<S>, &FinishBackward<S>, &BackwardOfficial<S>}};
+  return {{&Prepare<S, WkvForwardArgs<S>>, &Totals<S, WkvForwardArgs<S>>, &CombineForward<S>,
+           &Outputs<S>, &ForwardOfficial<S>},
+          {&Prepare<S, WkvBackwardArgs<S>>, &Totals<S, WkvBackwardArgs<S>>,
+           &Combine<S, WkvBackwardArgs<S>>, &Adjoints<S>, &CombineAdjoints<S>, &Gradients<S>,
+           &FinishBackward<S>, &BackwardOfficial<S>}};
 }
 
 int64_t WorkspaceBytes(int64_t tokens, bool backward, bool in_double) {
-  return in_double ? Workspace<double>{tokens, 0, nullptr, backward}.BytesOfBlock()
-                   : Workspace<float>{tokens, 0, nullptr, backward}.BytesOfBlock();
+  return in_double ? Workspace<double>(tokens, backward).BytesOfBlock()
+                   : Workspace<float>(tokens, backward).BytesOfBlock();
 }
 
 }  // namespace

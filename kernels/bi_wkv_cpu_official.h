@@ -8,7 +8,7 @@
 namespace avocet::kernels::AVOCET_ISA {
 
 template <typename S, bool full>
-Vector<typename WkvState<S>::Type> MaximumOverTokens(const Rows<S, full>& k, int64_t tokens) {
+Vector<typename WkvState<S>::Type> MaximumOverTokens(const Rows<const S, full>& k, int64_t tokens) {
   auto maximum = k.Load(0);
   for (int64_t t = 1; t < tokens; ++t) {
     const auto row = k.Load(t);
@@ -131,7 +131,7 @@ void ForwardOfficialOf(const WkvForwardArgs<S>& a, const B& b) {
   const W maximum = Convert<double>(MaximumOverTokens(b.k, a.tokens));
   OfficialOutputs<false>(a, b, oc, maximum,
                          [&](int64_t t, const W&, const W&, const W& num, const W& den, const W&,
-                             const W&) { b.Store(a.y, t, Convert<T>(num / den)); });
+                             const W&) { b.RowsOf(a.y).Store(t, Convert<T>(num / den)); });
 }
 
 template <typename S, typename B>
@@ -184,8 +184,8 @@ void BackwardOfficialOf(const WkvBackwardArgs<S>& a, const B& b) {
         sum_h += (1 - oc.growth) * residue_h;
       }
     }
-    b.Store(a.gk, t, Convert<T>(token.e * (token.v * sum_g - sum_h)));
-    b.Store(a.gv, t, Convert<T>(token.e * sum_g));
+    b.RowsOf(a.gk).Store(t, Convert<T>(token.e * (token.v * sum_g - sum_h)));
+    b.RowsOf(a.gv).Store(t, Convert<T>(token.e * sum_g));
     all_g = oc.lambda * all_g + token.p;
     all_h = oc.lambda * all_h + token.q;
     chunk_g = oc.lambda * chunk_g + token.p;

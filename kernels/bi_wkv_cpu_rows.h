@@ -161,19 +161,31 @@ AVOCET_HOST_DEVICE void Narrow(const Pack<typename WkvState<S>::Type, n>& value,
 // that all are, at compile time: a hot loop with a call in it keeps nothing in registers.
 template <typename S, bool full>
 struct Rows {
-  using T = typename WkvState<S>::Type;
-  const S* base;
+  using T = typename WkvState<std::remove_const_t<S>>::Type;
+  S* base;
   int64_t stride;
   int64_t count;
+
+  Rows From(int64_t token) const { return {base + token * stride, stride, count}; }
 
   AVOCET_HOST_DEVICE Vector<T> Load(int64_t token) const {
     const S* row = base + token * stride;
     if constexpr (full) {
       return Widen<kLanes>(row);
     } else {
-      S padded[kLanes] = {};
+      std::remove_const_t<S> padded[kLanes] = {};
       std::memcpy(padded, row, count * sizeof(S));
       return Widen<kLanes>(padded);
+    }
+  }
+  AVOCET_HOST_DEVICE void Store(int64_t token, const Vector<T>& value) const {
+    S* row = base + token * stride;
+    if constexpr (full) {
+      Narrow<kLanes>(value, row);
+    } else {
+      S padded[kLanes];
+      Narrow<kLanes>(value, padded);
+      std::memcpy(row, padded, count * sizeof(S));
     }
   }
 };
@@ -183,7 +195,7 @@ template <typename S, typename Args, bool full = false>
 struct Block {
   using T = typename WkvState<S>::Type;
   int64_t index, batch_index, first_channel, count, offset;
-  Rows<S, full> k, v;
+  Rows<const S, full> k, v;
   Vector<T> w{}, u{};
 
   Block(const Args& a, int64_t block) : index(block) {
@@ -198,18 +210,9 @@ struct Block {
     std::memcpy(&u, a.u + first_channel, count * sizeof(T));
   }
 
-  Rows<S, full> RowsOf(const S* tensor) const { return {tensor + offset, k.stride, count}; }
-
-  // Writes the block's row of a tensor.
-  AVOCET_HOST_DEVICE void Store(S* tensor, int64_t token, const Vector<T>& value) const {
-    S* row = tensor + offset + token * k.stride;
-    if constexpr (full) {
-      Narrow<kLanes>(value, row);
-    } else {
-      S padded[kLanes];
-      Narrow<kLanes>(value, padded);
-      std::memcpy(row, padded, count * sizeof(S));
-    }
+  template <typename X>
+  Rows<X, full> RowsOf(X* tensor) const {
+    return {tensor + offset, k.stride, count};
   }
 };
 

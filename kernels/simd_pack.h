@@ -187,17 +187,78 @@ AVOCET_HOST_DEVICE Pack<T, n> Exp(const Pack<T, n>& x) {
   return Map([](auto v) { return ExpNative(v); }, x);
 }
 
-// e^{k - maximum} for k <= maximum: the hot exponential of the operators, relative error 1.7e-7;
-// where it is below 2^-126, that or less. 2^t = 2^n 2^f with a minimax polynomial for 2^f. The
-// rounding of maximum * log2(e) is the same for all tokens of a channel and cancels. (It takes
-// fused products to be this precise.)
+// The nearest whole number, for numbers below 2^22.
+template <int n>
+AVOCET_HOST_DEVICE Pack<float, n> Whole(const Pack<float, n>& x) {
+  return Map([](auto v) { return (v + 12582912.0f) - 12582912.0f; }, x);  // 1.5 * 2^23
+}
+// What the last bit of a positive normal number counts.
+template <int n>
+AVOCET_HOST_DEVICE Pack<float, n> UnitOf(const Pack<float, n>& x) {
+  return Map(
+      [](auto v) {
+        typedef int32_t Bits __attribute__((vector_size(sizeof v)));
+        return (decltype(v))((Bits)v + 1) - v;
+      },
+      x);
+}
+
+// The hot exponential of the operators: ExpBelow(k, ReferenceOf(maximum)) is e^k over e^maximum
+// (within a factor of 2), for k <= maximum, with a relative error of 1.7e-7, or less than 2^-125
+// where that is smaller. Power(difference of references) is what sums over one differ by. Where the
+// processor has fused products a reference is a whole number of powers of 2, so that Power is
+// exact; 2^t = 2^n 2^f with a minimax polynomial for 2^f.
+#if defined(__AVX2__)
+constexpr bool kFused = true;
+#else
+constexpr bool kFused = false;
+#endif
+template <typename T>
+constexpr bool kBinaryReference = kFused&& std::is_same_v<T, float>;
 #if defined(__AVX2__)
 template <typename V>
-AVOCET_HOST_DEVICE V ExpBelowNative(const V& k, const V& maximum) {
+AVOCET_HOST_DEVICE V CeilNative(const V& x) {
+#if defined(__AVX512F__)
+  return (V)_mm512_maskz_roundscale_ps(0xffff, (__m512)x, 0x02);
+#else
+  return (V)_mm256_ceil_ps((__m256)x);
+#endif
+}
+#endif
+template <typename T, int n>
+AVOCET_HOST_DEVICE Pack<T, n> ReferenceOf(const Pack<T, n>& maximum) {
+  // All of k may be minus infinity.
+  constexpr T kLowest = std::is_same_v<T, float> ? T(-1e38) : T(-1e300);
+  const Pack<T, n> finite = Max(Broadcast<Pack<T, n>>(kLowest), maximum);
+#if defined(__AVX2__)
+  if constexpr (kBinaryReference<T>)
+    return Map([](auto x) { return CeilNative(x); }, finite * T(1.44269504088896341));
+#endif
+  return finite;
+}
+// For differences of at most 100.
+template <typename D, typename T, int n>
+Pack<D, n> Power(const Pack<T, n>& difference) {
+  if constexpr (kBinaryReference<T>) {
+    constexpr bool to_float = std::is_same_v<D, float>;
+    using I = std::conditional_t<to_float, int32_t, int64_t>;
+    return Map(
+        [](auto x) {
+          typedef I Bits __attribute__((vector_size(sizeof x)));
+          // Adding this puts a small whole number into the lowest bits.
+          constexpr D kWhole = to_float ? D(12582912.0 + 127) : D(6755399441055744.0 + 1023);
+          return (decltype(x))((Bits)(x + kWhole) << (to_float ? 23 : 52));
+        },
+        Convert<D>(difference));
+  }
+  return Convert<D>(Exp(Convert<double>(difference)));
+}
+#if defined(__AVX2__)
+template <typename V>
+AVOCET_HOST_DEVICE V ExpBelowNative(const V& k, const V& reference) {
   constexpr float kLog2E = 1.44269504088896341f;
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
-  const __m512 offset = (__m512)(maximum * -kLog2E);
-  const __m512 t = _mm512_fmadd_ps((__m512)k, _mm512_set1_ps(kLog2E), offset);
+  const __m512 t = _mm512_fmsub_ps((__m512)k, _mm512_set1_ps(kLog2E), (__m512)reference);
   const __m512 f = _mm512_maskz_reduce_ps(0xffff, t, 0x01);  // t - floor(t), in [0, 1)
   __m512 p = _mm512_set1_ps(1.8775767e-3f);
   p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(8.9893402e-3f));
@@ -207,30 +268,28 @@ AVOCET_HOST_DEVICE V ExpBelowNative(const V& k, const V& maximum) {
   p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(9.9999993e-1f));
   return (V)_mm512_maskz_scalef_ps(0xffff, p, t);
 #else
-  const V offset = maximum * -kLog2E - 0.5f;
-  const V t = (V)_mm256_fmadd_ps((__m256)k, _mm256_set1_ps(kLog2E), (__m256)offset);
+  const V t = (V)_mm256_fmsub_ps((__m256)k, _mm256_set1_ps(kLog2E), (__m256)reference);
   const V lowest = V{} - 126.0f;
   const V clamped = t < lowest ? lowest : t;  // NaN stays
   const V shifted = clamped + 12582912.0f;    // 1.5 * 2^23: rounds to an integer
   const V f = clamped - (shifted - 12582912.0f);
-  // 2^(f + 1/2) on [-1/2, 1/2].
-  V p = f * 1.87757669e-3f + 1.36832818e-2f;
-  p = p * f + 7.84989372e-2f;
-  p = p * f + 3.39724064e-1f;
-  p = p * f + 9.80257869e-1f;
-  p = p * f + 1.41421366f;
+  V p = f * 1.32764721e-3f + 9.67554135e-3f;
+  p = p * f + 5.55071308e-2f;
+  p = p * f + 2.40221189e-1f;
+  p = p * f + 6.93146986e-1f;
+  p = p * f + 1.00000007f;
   typedef int32_t Bits __attribute__((vector_size(sizeof(V))));
   return (V)((Bits)p + ((Bits)shifted << 23));
 #endif
 }
 #endif
 template <typename T, int n>
-AVOCET_HOST_DEVICE Pack<T, n> ExpBelow(const Pack<T, n>& k, const Pack<T, n>& maximum) {
+AVOCET_HOST_DEVICE Pack<T, n> ExpBelow(const Pack<T, n>& k, const Pack<T, n>& reference) {
 #if defined(__AVX2__)
-  if constexpr (std::is_same_v<T, float>)
-    return Map([](auto a, auto b) { return ExpBelowNative(a, b); }, k, maximum);
+  if constexpr (kBinaryReference<T>)
+    return Map([](auto a, auto b) { return ExpBelowNative(a, b); }, k, reference);
 #endif
-  return Exp(k - maximum);
+  return Exp(k - reference);
 }
 
 // 1 / x for a normal positive x, within two units of the last place: the estimate of AVX-512 and
@@ -247,6 +306,15 @@ AVOCET_HOST_DEVICE Pack<T, n> Reciprocal(const Pack<T, n>& x) {
   }
 #endif
   return T(1) / x;
+}
+
+// a / b for a normal positive b, as precise.
+template <typename T, int n>
+AVOCET_HOST_DEVICE Pack<T, n> Ratio(const Pack<T, n>& a, const Pack<T, n>& b) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, float>) return a * Reciprocal(b);
+#endif
+  return a / b;
 }
 
 }  // namespace avocet::kernels::AVOCET_ISA
