@@ -159,7 +159,7 @@ AVOCET_HOST_DEVICE void Add(Sums<V>& sums, const V& power, const V& ev, const V&
 
 // Whether what enters a segment is kept apart from its own sums: each is rounded at every token,
 // and what enters can be many times larger, which shows in long rows and without fused products.
-constexpr int64_t kLongRow = 4096;
+constexpr int64_t kLongRow = 1024;
 template <typename T>
 bool EntersApart(int64_t tokens) {
   return std::is_same_v<T, float> && (!kFused || tokens > kLongRow);
