@@ -22,9 +22,9 @@ using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
 
 // Segments of a tile, at least, where a row is cut into tiles.
 constexpr int64_t kTileSegments = 8;
-// Blocks of whole rows that a thread works on at once, where rows are short enough for what it reads
-// twice to stay in its second cache. A block is a cache line of each row; lines as far apart as rows
-// of many channels are come from few of that cache's banks, and some neighbours from all.
+// Blocks of whole rows that a thread works on at once, where rows are short enough for what it
+// reads twice to stay in its second cache. A block is a cache line of each row; lines as far apart
+// as rows of many channels are come from few of that cache's banks, and some neighbours from all.
 constexpr int64_t kGroupBlocks = 4;
 constexpr int64_t kKeptTokens = 1024;
 
@@ -78,8 +78,8 @@ void ForEachThread(const Args& args, int64_t workspace_bytes, Work work) {
   const int64_t columns = WkvBlocks(args.channels);
   at::parallel_for(0, Blocks(args), 1, [&](int64_t begin, int64_t end) {
     Args a = args;
-    const auto memory =
-        c10::GetCPUAllocator()->allocate(workspace_bytes * std::min({kGroupBlocks, columns, end - begin}));
+    const auto memory = c10::GetCPUAllocator()->allocate(
+        workspace_bytes * std::min({kGroupBlocks, columns, end - begin}));
     a.workspace = memory.get();
     a.kept = true;
     const auto group_end = [&](int64_t first) {

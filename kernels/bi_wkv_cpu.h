@@ -76,10 +76,10 @@ struct WkvTile {
   int64_t next_first_block = 0, next_last_block = 0;
 };
 
-// The definition (split 0). The forward pass is Prepare for a block, Totals over all its tiles, then
-// Combine for the block, then Outputs over all its tiles; the backward pass adds Adjoints, CombineAdjoints and
-// Gradients after Combine, and FinishGradients for the block. How blocks are cut into tiles, and
-// who runs them, does not change a bit of the result.
+// The definition (split 0). The forward pass is Prepare for a block, Totals over all its tiles,
+// then Combine for the block, then Outputs over all its tiles; the backward pass adds Adjoints,
+// CombineAdjoints and Gradients after Combine, and FinishGradients for the block. How blocks are
+// cut into tiles, and who runs them, does not change a bit of the result.
 //
 // The official arithmetic (split 32 or 64) is Official, one call a block.
 template <typename S>

@@ -68,9 +68,10 @@ struct Constants {
   }
 };
 
-// What exponents of a segment are relative to at most below what those of the row are; farther
-// down its weights are scaled.
-constexpr int kDeepest = 56;  // powers of e or 2, as references are
+// So far, in powers of e or 2 as references are, may the reference of a segment lie below that of
+// the row; the weights of a segment farther down are scaled. Sums of a row that grows by
+// e^kSafeDecay still fit.
+constexpr int kDeepest = 16;
 
 // A segment's own sums, relative to its largest k, on the way in; on the way out of Combine what
 // enters it from both sides, relative to the same k or to one kDeepest below the row's.
@@ -159,7 +160,7 @@ AVOCET_HOST_DEVICE void Add(Sums<V>& sums, const V& power, const V& ev, const V&
 
 // Whether what enters a segment is kept apart from its own sums: each is rounded at every token,
 // and what enters can be many times larger, which shows in long rows and without fused products.
-constexpr int64_t kLongRow = 1024;
+constexpr int64_t kLongRow = 896;
 template <typename T>
 bool EntersApart(int64_t tokens) {
   return std::is_same_v<T, float> && (!kFused || tokens > kLongRow);

@@ -236,7 +236,7 @@ AVOCET_HOST_DEVICE Pack<T, n> ReferenceOf(const Pack<T, n>& maximum) {
 #endif
   return finite;
 }
-// For differences of at most 100.
+// For differences of at most 100; 0 below -100.
 template <typename D, typename T, int n>
 Pack<D, n> Power(const Pack<T, n>& difference) {
   if constexpr (kBinaryReference<T>) {
@@ -247,7 +247,8 @@ Pack<D, n> Power(const Pack<T, n>& difference) {
           typedef I Bits __attribute__((vector_size(sizeof x)));
           // Adding this puts a small whole number into the lowest bits.
           constexpr D kWhole = to_float ? D(12582912.0 + 127) : D(6755399441055744.0 + 1023);
-          return (decltype(x))((Bits)(x + kWhole) << (to_float ? 23 : 52));
+          const auto power = (decltype(x))((Bits)(x + kWhole) << (to_float ? 23 : 52));
+          return x < -100 ? decltype(x){} : power;
         },
         Convert<D>(difference));
   }

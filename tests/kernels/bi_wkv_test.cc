@@ -155,6 +155,22 @@ TEST(BiWkv, OutlierInKStaysFinite) {
   EXPECT_LE(Error(got.y, RunReference(in, 0, false).y), 1e-5);
 }
 
+// The kernel takes 64 tokens relative to their own largest k. Here these lie far apart, up to
+// segments that count for nothing, with decays up to the ends of the fast path.
+TEST(BiWkv, SegmentsOfDifferentHeight) {
+  for (const auto& [lowest, highest] : {std::pair{-3.0, 6.0}, {-59.0, -50.0}, {50.0, 59.0}}) {
+    Inputs in = RandomInputs(2, 400, 19, lowest, highest);
+    const double infinite = std::numeric_limits<double>::infinity();
+    const double heights[] = {-12, 0, -40, -100, -infinite, 3, -17};
+    for (int64_t s = 0; s < 7; ++s) in.k.narrow(1, 64 * s, s < 6 ? 64 : 16) += heights[s];
+    for (at::Tensor* x : {&in.w, &in.u, &in.k, &in.v, &in.g})
+      *x = x->to(at::kFloat).to(at::kDouble);
+    const Outputs want = RunReference(in, 0, false);
+    ExpectClose(RunOperator(in, at::kDouble, 0, false), want, 1e-12, 1e-11);
+    ExpectClose(RunOperator(in, at::kFloat, 0, false), want, 2e-6, 2e-5);
+  }
+}
+
 TEST(BiWkv, ZeroDecayIsTheGlobalSoftmaxMean) {
   Inputs in = RandomInputs(2, 40, 5, 0, 0);
   in.u.zero_();
