@@ -9,6 +9,7 @@ namespace avocet::kernels::AVOCET_ISA {
 
 // For hot loops that are to have all registers to themselves.
 #define AVOCET_APART __attribute__((noinline))
+#define AVOCET_INLINED __attribute__((always_inline))
 
 // Exponents are taken relative to the largest k of the channel. The denominator is then at least
 // e^{-|decay|}, so sums stay inside the type's range while the total decay over the row and the
@@ -31,6 +32,9 @@ bool InFastRange(const Vector<T>& w, const Vector<T>& u, int64_t tokens, int64_t
 // Factors of lambda that take turns.
 constexpr int64_t kFactors = 8;
 static_assert(kWkvSegment % kFactors == 0);
+// Tokens that a loop takes at once.
+constexpr int64_t kStride = 4;
+static_assert(kFactors % kStride == 0);
 
 // What all passes over a block share.
 template <typename T>
@@ -212,15 +216,17 @@ class Prefetcher {
     line_ = token * stride_;
     row_end_ = line_ + bytes_;
   }
-  // One line of each. (Beyond the end of a tensor this does nothing.)
-  AVOCET_HOST_DEVICE void Next() {
+  // So many lines of each. (Beyond the end of a tensor this does nothing.)
+  AVOCET_HOST_DEVICE void Next(int64_t lines) {
     if (!first_) return;
-    __builtin_prefetch(first_ + line_, 0, 2);
-    if (second_) __builtin_prefetch(second_ + line_, 0, 2);
-    line_ += 64;
-    if (line_ >= row_end_) {
-      row_end_ += stride_;
-      line_ = row_end_ - bytes_;
+    for (int64_t i = 0; i < lines; ++i) {
+      __builtin_prefetch(first_ + line_, 0, 2);
+      if (second_) __builtin_prefetch(second_ + line_, 0, 2);
+      line_ += 64;
+      if (line_ >= row_end_) {
+        row_end_ += stride_;
+        line_ = row_end_ - bytes_;
+      }
     }
   }
 
@@ -228,6 +234,33 @@ class Prefetcher {
   const char *first_ = nullptr, *second_ = nullptr;
   int64_t stride_ = 0, bytes_ = 0, line_ = 0, row_end_ = 0;
 };
+
+// Calls visit(n, n % kFactors) for the tokens of a segment in either direction, and prefetches as
+// many lines. The factor's number is one that the compiler sees.
+template <typename Visit>
+AVOCET_HOST_DEVICE void Upward(int64_t length, Prefetcher& prefetcher, Visit visit) {
+  Prefetcher mine = prefetcher;
+  const int64_t whole = length / kStride * kStride;
+  for (int64_t n = 0; n < whole; n += kStride) {
+    mine.Next(kStride);
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < kStride; ++i) visit(n + i, n % kFactors + i);
+  }
+  for (int64_t n = whole; n < length; ++n) visit(n, n % kFactors);
+  prefetcher = mine;
+}
+template <typename Visit>
+AVOCET_HOST_DEVICE void Downward(int64_t length, Prefetcher& prefetcher, Visit visit) {
+  Prefetcher mine = prefetcher;
+  const int64_t whole = length / kStride * kStride;
+  for (int64_t n = length - 1; n >= whole; --n) visit(n, n % kFactors);
+  for (int64_t n = whole - kStride; n >= 0; n -= kStride) {
+    mine.Next(kStride);
+#pragma GCC unroll 4
+    for (int64_t i = kStride - 1; i >= 0; --i) visit(n + i, n % kFactors + i);
+  }
+  prefetcher = mine;
+}
 
 // What blocks of one batch item take of a tensor.
 template <typename S, typename Args>
@@ -308,21 +341,19 @@ void Totals(const Args& a, WkvTile tile) {
   const auto workspace = WorkspaceOf<S>(a);
   Prefetcher inputs(PieceOf(a, tile, a.k), PieceOf(a, tile, a.v));
   const auto work = [&](const auto& b, int64_t s) AVOCET_APART {
-    auto next_inputs = inputs;
     const Constants<T>& constants = workspace.ConstantsOf(b.index);
     const Span span = SpanOf(s, a.tokens);
     const auto k = b.k.From(span.begin), v = b.v.From(span.begin);
     const V reference = ReferenceOf(Largest(k, span.length));
     const int64_t last = span.length - 1;
     Sums<V> past{V{}, V{}}, future{V{}, V{}};
-    for (int64_t n = 0; n < span.length; ++n) {
-      next_inputs.Next();
+    const auto visit = [&](int64_t n, int64_t) AVOCET_INLINED {
       const V e = ExpBelow(k.Load(n), reference);
       const V ev = e * v.Load(n);
       Add(past, constants.power[last - n], ev, e);
       Add(future, constants.power[n], ev, e);
-    }
-    inputs = next_inputs;
+    };
+    Upward(span.length, inputs, visit);
     Segment<T>& segment = workspace.Segments(b.index)[s];
     segment.reference = reference;
     segment.past = past;
@@ -407,31 +438,28 @@ void OutputsOf(const WkvForwardArgs<S>& a, WkvTile tile) {
     const Segment<T>& segment = workspace.Segments(b.index)[s];
     const Span span = SpanOf(s, a.tokens);
     const V bonus = constants.bonus;
-    const V *lambda = constants.lambda, *power = constants.power;
+    const V* power = constants.power;
+    const V* lambda = constants.lambda;
     const int64_t last = span.length - 1;
     const auto y = b.RowsOf(a.y).From(span.begin);
     const Tokens source(b, segment, span);
-    auto next_inputs = inputs;
     Scan<V, apart> future(segment.future), past(segment.past);
-    for (int64_t n = span.length - 1; n >= 0; --n) {
-      next_inputs.Next();
+    const auto gather = [&](int64_t n, int64_t i) AVOCET_INLINED {
       const V e = source.Weight(n), ev = e * source.v.Load(n);
       tokens[n].num = ev;
       tokens[n].den = e;
       const Sums<V> sums = future.After(power[last - n]);
       later[n].num = MulAdd(bonus, ev, sums.num);
       later[n].den = MulAdd(bonus, e, sums.den);
-      future.Step(ev, e, lambda[n % kFactors]);
-    }
-    inputs = next_inputs;
-    auto next_outputs = outputs;
-    for (int64_t n = 0; n < span.length; ++n) {
-      next_outputs.Next();
+      future.Step(ev, e, lambda[i]);
+    };
+    Downward(span.length, inputs, gather);
+    const auto visit = [&](int64_t n, int64_t i) AVOCET_INLINED {
       const Sums<V> sums = past.After(power[n]);
       y.Store(n, Ratio(sums.num + later[n].num, sums.den + later[n].den));
-      past.Step(tokens[n].num, tokens[n].den, lambda[n % kFactors]);
-    }
-    outputs = next_outputs;
+      past.Step(tokens[n].num, tokens[n].den, lambda[i]);
+    };
+    Upward(span.length, outputs, visit);
   };
   ForTile<S>(a, tile, Order::kBackward, start, work);
 }
@@ -466,27 +494,24 @@ void AdjointsOf(const WkvBackwardArgs<S>& a, WkvTile tile) {
     const Span span = SpanOf(s, a.tokens);
     const auto g = b.RowsOf(a.g).From(span.begin);
     const V bonus = constants.bonus;
-    const V *lambda = constants.lambda, *power = constants.power;
+    const V* power = constants.power;
+    const V* lambda = constants.lambda;
     const int64_t last = span.length - 1;
     Sums<V>* adjoints = workspace.AdjointTokens(b.index) + span.begin;
     const Tokens source(b, segment, span);
-    auto next_inputs = inputs;
     Scan<V, apart> future(segment.future), past(segment.past);
-    for (int64_t n = span.length - 1; n >= 0; --n) {
-      next_inputs.Next();
+    const auto gather = [&](int64_t n, int64_t i) AVOCET_INLINED {
       const V e = source.Weight(n), ev = e * source.v.Load(n);
       tokens[n].num = ev;
       tokens[n].den = e;
       const Sums<V> sums = future.After(power[last - n]);
       later[n].num = MulAdd(bonus, ev, sums.num);
       later[n].den = MulAdd(bonus, e, sums.den);
-      future.Step(ev, e, lambda[n % kFactors]);
-    }
-    inputs = next_inputs;
-    auto next_gradients = gradients;
+      future.Step(ev, e, lambda[i]);
+    };
+    Downward(span.length, inputs, gather);
     Sums<V> past_adjoint{V{}, V{}}, future_adjoint{V{}, V{}};
-    for (int64_t n = 0; n < span.length; ++n) {
-      next_gradients.Next();
+    const auto visit = [&](int64_t n, int64_t i) AVOCET_INLINED {
       const Sums<V> sums = past.After(power[n]);
       const V num = sums.num + later[n].num, den = sums.den + later[n].den;
       const V inverse = Reciprocal(den);
@@ -496,9 +521,9 @@ void AdjointsOf(const WkvBackwardArgs<S>& a, WkvTile tile) {
       adjoints[n].den = q;
       Add(past_adjoint, power[last - n], p, q);
       Add(future_adjoint, power[n], p, q);
-      past.Step(tokens[n].num, tokens[n].den, lambda[n % kFactors]);
-    }
-    gradients = next_gradients;
+      past.Step(tokens[n].num, tokens[n].den, lambda[i]);
+    };
+    Upward(span.length, gradients, visit);
     AdjointSegment<T>& adjoint = workspace.Adjoints(b.index)[s];
     adjoint.past = past_adjoint;
     adjoint.future = future_adjoint;
@@ -543,13 +568,10 @@ void GradientsOf(const WkvBackwardArgs<S>& a, WkvTile tile) {
   using T = typename WkvState<S>::Type;
   using V = Vector<T>;
   const auto workspace = WorkspaceOf<S>(a);
-  const bool next = tile.next_first_block < tile.next_last_block;
-  auto inputs = !a.kept ? Prefetcher(PieceOf(a, tile, a.k), PieceOf(a, tile, a.v))
-                : next  ? Prefetcher(NextPieceOf(a, tile, a.k), NextPieceOf(a, tile, a.v))
-                        : Prefetcher();
+  auto inputs = a.kept ? Prefetcher() : Prefetcher(PieceOf(a, tile, a.k), PieceOf(a, tile, a.v));
   Prefetcher outputs(PieceOf(a, tile, a.gk), PieceOf(a, tile, a.gv));
-  const auto start = [&](int64_t upward, int64_t following) {
-    inputs.Start(a.kept ? upward : following);
+  const auto start = [&](int64_t, int64_t following) {
+    inputs.Start(following);
     outputs.Start(following);
   };
   Sums<V> tokens[kWkvSegment];
@@ -559,16 +581,15 @@ void GradientsOf(const WkvBackwardArgs<S>& a, WkvTile tile) {
     AdjointSegment<T>& adjoint = workspace.Adjoints(b.index)[s];
     const Span span = SpanOf(s, a.tokens);
     const V bonus = constants.bonus;
-    const V *lambda = constants.lambda, *power = constants.power;
+    const V* power = constants.power;
+    const V* lambda = constants.lambda;
     const int64_t last = span.length - 1;
     const Sums<V>* adjoints = workspace.AdjointTokens(b.index) + span.begin;
     const Segment<T>& segment = workspace.Segments(b.index)[s];
     const auto gk = b.RowsOf(a.gk).From(span.begin), gv = b.RowsOf(a.gv).From(span.begin);
     const Tokens source(b, segment, span);
-    auto next_inputs = inputs;
     Scan<V, apart> future(segment.future), after(adjoint.future);
-    for (int64_t n = span.length - 1; n >= 0; --n) {
-      next_inputs.Next();
+    const auto gather = [&](int64_t n, int64_t i) AVOCET_INLINED {
       const Sums<V> sums = future.After(power[last - n]),
                     adjoints_after = after.After(power[last - n]);
       later[n].num = sums.num;
@@ -578,15 +599,13 @@ void GradientsOf(const WkvBackwardArgs<S>& a, WkvTile tile) {
       const V e = source.Weight(n), ev = e * source.v.Load(n);
       tokens[n].num = ev;
       tokens[n].den = e;
-      future.Step(ev, e, lambda[n % kFactors]);
-      after.Step(adjoints[n].num, adjoints[n].den, lambda[n % kFactors]);
-    }
-    inputs = next_inputs;
-    auto next_outputs = outputs;
+      future.Step(ev, e, lambda[i]);
+      after.Step(adjoints[n].num, adjoints[n].den, lambda[i]);
+    };
+    Downward(span.length, inputs, gather);
     Scan<V, apart> past(segment.past), before(adjoint.past);
     V gu{}, gw{};
-    for (int64_t n = 0; n < span.length; ++n) {
-      next_outputs.Next();
+    const auto visit = [&](int64_t n, int64_t i) AVOCET_INLINED {
       const V ev = tokens[n].num, e = tokens[n].den;
       const V p = adjoints[n].num, q = adjoints[n].den;
       const Sums<V> sums = past.After(power[n]), adjoints_before = before.After(power[n]);
@@ -596,10 +615,10 @@ void GradientsOf(const WkvBackwardArgs<S>& a, WkvTile tile) {
       gv.Store(n, e * g);
       gu += MulAdd(ev, p, -(e * q));
       gw += Difference(adjoints_before, later[n]) + Difference(adjoint_later[n], sums);
-      past.Step(ev, e, lambda[n % kFactors]);
-      before.Step(p, q, lambda[n % kFactors]);
-    }
-    outputs = next_outputs;
+      past.Step(ev, e, lambda[i]);
+      before.Step(p, q, lambda[i]);
+    };
+    Upward(span.length, outputs, visit);
     adjoint.w = Convert<double>(gw);
     adjoint.u = Convert<double>(gu * bonus);
   };
