@@ -22,11 +22,12 @@ using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
 
 // Segments of a tile, at least, where a row is cut into tiles.
 constexpr int64_t kTileSegments = 8;
-// Blocks of whole rows that a thread works on at once, where rows are short enough for what it
-// reads twice to stay in its second cache. A block is a cache line of each row; lines as far apart
-// as rows of many channels are come from few of that cache's banks, and some neighbours from all.
-constexpr int64_t kGroupBlocks = 4;
+// Rows of no more tokens are run whole, some blocks at a time, so that what is read twice stays in
+// the second cache. A block is a cache line of each row; lines as far apart as rows of many
+// channels are come from few of that cache's banks, and neighbours from others.
 constexpr int64_t kKeptTokens = 1024;
+constexpr int64_t kGroupTokens = 1600;
+int64_t GroupBlocks(int64_t tokens) { return std::clamp<int64_t>(kGroupTokens / tokens, 2, 4); }
 
 template <typename S>
 const WkvKernels<S>& KernelsFor(const WkvCpuKernels& all) {
@@ -75,15 +76,18 @@ bool EnoughBlocks(const Args& a) {
 // the thread reuses.
 template <typename Args, typename Work>
 void ForEachThread(const Args& args, int64_t workspace_bytes, Work work) {
-  const int64_t columns = WkvBlocks(args.channels);
+  const int64_t columns = WkvBlocks(args.channels), most = GroupBlocks(args.tokens);
   at::parallel_for(0, Blocks(args), 1, [&](int64_t begin, int64_t end) {
     Args a = args;
-    const auto memory = c10::GetCPUAllocator()->allocate(
-        workspace_bytes * std::min({kGroupBlocks, columns, end - begin}));
+    const auto memory =
+        c10::GetCPUAllocator()->allocate(workspace_bytes * std::min({most, columns, end - begin}));
     a.workspace = memory.get();
     a.kept = true;
+    // As even as they can be: a group of one or two blocks is as slow as a full one.
     const auto group_end = [&](int64_t first) {
-      return std::min({end, (first / columns + 1) * columns, first + kGroupBlocks});
+      const int64_t left = std::min(end, (first / columns + 1) * columns) - first;
+      const int64_t groups = (left + most - 1) / most;
+      return first + (left + groups - 1) / groups;
     };
     for (int64_t first = begin, last = group_end(begin); first < end;) {
       const int64_t next = last < end ? group_end(last) : last;
@@ -292,6 +296,12 @@ class BiWkvFunction : public torch::autograd::Function<BiWkvFunction> {
 
 at::Tensor ForwardAutograd(const at::Tensor& w, const at::Tensor& u, const at::Tensor& k,
                            const at::Tensor& v, int64_t split, bool official_gradient) {
+  // What a graph's node costs is a few per cent of a small call.
+  if (!at::GradMode::is_enabled() ||
+      !(w.requires_grad() || u.requires_grad() || k.requires_grad() || v.requires_grad())) {
+    at::AutoDispatchBelowADInplaceOrView guard;
+    return CallForward(w, u, k, v, split, official_gradient);
+  }
   return BiWkvFunction::apply(w, u, k, v, split, official_gradient);
 }
 

@@ -62,11 +62,19 @@ struct WkvBackwardArgs {
 // A block is one batch item times kWkvBlock channels; it owns all that it writes.
 constexpr int64_t kWkvBlock = 16;
 // Tokens of a segment. Sums inside one are plain float32 recurrences; what crosses its border is
-// carried in double, so that rounding does not grow with the number of tokens.
-constexpr int64_t kWkvSegment = 64;
+// carried in double, so that rounding does not grow with the number of tokens. Short segments leave
+// more of the first cache to the rows, long ones make less of what long rows have much of.
+constexpr int64_t kWkvLongRow = 896;
+constexpr int64_t kWkvLongestSegment = 64;
+inline int64_t WkvSegment(int64_t tokens) {
+  return tokens > kWkvLongRow ? kWkvLongestSegment : kWkvLongestSegment / 2;
+}
 
 inline int64_t WkvBlocks(int64_t channels) { return (channels + kWkvBlock - 1) / kWkvBlock; }
-inline int64_t WkvSegments(int64_t tokens) { return (tokens + kWkvSegment - 1) / kWkvSegment; }
+inline int64_t WkvSegments(int64_t tokens) {
+  const int64_t segment = WkvSegment(tokens);
+  return (tokens + segment - 1) / segment;
+}
 
 // Blocks [first_block, last_block) of one batch item, segments [first_segment, last_segment).
 struct WkvTile {

@@ -31,7 +31,7 @@ bool InFastRange(const Vector<T>& w, const Vector<T>& u, int64_t tokens, int64_t
 
 // Factors of lambda that take turns.
 constexpr int64_t kFactors = 8;
-static_assert(kWkvSegment % kFactors == 0);
+static_assert(kWkvLongestSegment / 2 % kFactors == 0);
 // Tokens that a loop takes at once.
 constexpr int64_t kStride = 4;
 static_assert(kFactors % kStride == 0);
@@ -44,13 +44,13 @@ struct Constants {
   // lambda = e^{-w}, rounded so that the product of all of them is its power: that of one rounded
   // lambda drifts away from it over a segment.
   Vector<T> lambda[kFactors];
-  Vector<T> power[kWkvSegment];  // lambda^n, each right to its last bit
-  Vector<double> segment;        // lambda^kWkvSegment
+  Vector<T> power[kWkvLongestSegment];  // lambda^n, each right to its last bit
+  Vector<double> segment;               // lambda^(tokens of a segment)
 
-  void Set(const Vector<T>& w, const Vector<T>& u) {
+  void Set(const Vector<T>& w, const Vector<T>& u, int64_t tokens) {
     const Vector<double> step = Exp(-Convert<double>(w));
     segment = Broadcast<Vector<double>>(1.0);
-    for (int64_t n = 0; n < kWkvSegment; ++n) {
+    for (int64_t n = 0; n < WkvSegment(tokens); ++n) {
       power[n] = Convert<T>(segment);
       segment *= step;
     }
@@ -84,7 +84,7 @@ struct Segment {
   Vector<T> reference;  // see ReferenceOf
   Vector<T> scale;      // of the weights e^k over the reference: 1, except far below the row's
   // What makes a sum relative to the row's reference of one of this segment, and the inverse.
-  Vector<double> fall, rise;
+  Vector<T> fall, rise;
   Sums<Vector<T>> past, future;
 };
 // The same of (p, q) = (g / D, y g / D), and the segment's share of the parameter gradients.
@@ -151,8 +151,8 @@ struct Span {
   int64_t begin, length;
 };
 inline Span SpanOf(int64_t segment, int64_t tokens) {
-  const int64_t begin = segment * kWkvSegment;
-  return {begin, std::min(kWkvSegment, tokens - begin)};
+  const int64_t begin = segment * WkvSegment(tokens);
+  return {begin, std::min(WkvSegment(tokens), tokens - begin)};
 }
 
 // Adds a token (e v, e) from a distance.
@@ -164,10 +164,9 @@ AVOCET_HOST_DEVICE void Add(Sums<V>& sums, const V& power, const V& ev, const V&
 
 // Whether what enters a segment is kept apart from its own sums: each is rounded at every token,
 // and what enters can be many times larger, which shows in long rows and without fused products.
-constexpr int64_t kLongRow = 896;
 template <typename T>
 bool EntersApart(int64_t tokens) {
-  return std::is_same_v<T, float> && (!kFused || tokens > kLongRow);
+  return std::is_same_v<T, float> && (!kFused || tokens > kWkvLongRow);
 }
 // A one-sided sum on its way through a segment.
 template <typename V, bool apart>
@@ -286,12 +285,12 @@ enum class Order { kForward, kBackward };
 template <typename S, typename Args, typename Start, typename Work>
 void ForTile(const Args& a, WkvTile tile, Order order, Start start, Work work) {
   const auto workspace = WorkspaceOf<S>(a);
-  const int64_t segments = tile.last_segment - tile.first_segment;
+  const int64_t segments = tile.last_segment - tile.first_segment, length = WkvSegment(a.tokens);
   const auto segment = [&](int64_t i) {
     return order == Order::kForward ? tile.first_segment + i : tile.last_segment - 1 - i;
   };
   for (int64_t i = 0; i < segments; ++i) {
-    start(i * kWkvSegment, segment(i + 1 < segments ? i + 1 : i) * kWkvSegment);
+    start(i * length, segment(i + 1 < segments ? i + 1 : i) * length);
     for (int64_t block = tile.first_block; block < tile.last_block; ++block) {
       if (!workspace.ConstantsOf(block).fast) continue;
       const Block<S, Args, true> b(a, block);
@@ -310,7 +309,7 @@ void Prepare(const Args& a, int64_t block) {
   const Block<S, Args> b(a, block);
   Constants<T>& constants = WorkspaceOf<S>(a).ConstantsOf(block);
   constants.fast = InFastRange<T>(b.w, b.u, a.tokens, b.count);
-  if (constants.fast) constants.Set(b.w, b.u);
+  if (constants.fast) constants.Set(b.w, b.u, a.tokens);
 }
 template <typename S, typename Args>
 bool IsFast(const Args& a, int64_t block) {
@@ -378,21 +377,25 @@ void Combine(const Args& a, int64_t block) {
   V row = segments[0].reference;
   for (int64_t s = 1; s < count; ++s) row = Max(segments[s].reference, row);
   const auto advance = [&](Sums<W>& carry, const Segment<T>& segment, Sums<V>& own) {
-    const Sums<W> wide{Convert<double>(own.num) * segment.fall,
-                       Convert<double>(own.den) * segment.fall};
-    own = {Convert<T>(carry.num * segment.rise), Convert<T>(carry.den * segment.rise)};
-    carry = {carry.num * step + wide.num, carry.den * step + wide.den};
+    const W num = Convert<double>(own.num * segment.fall);
+    const W den = Convert<double>(own.den * segment.fall);
+    own.num = Convert<T>(carry.num) * segment.rise;
+    own.den = Convert<T>(carry.den) * segment.rise;
+    carry.num = MulAdd(carry.num, step, num);
+    carry.den = MulAdd(carry.den, step, den);
   };
   // The last segment may be short, but nothing lies behind it.
   Sums<W> past{W{}, W{}};
   for (int64_t s = 0; s < count; ++s) {
     Segment<T>& segment = segments[s];
     const V below = segment.reference - row, lowest = Broadcast<V>(static_cast<T>(-kDeepest));
-    segment.fall = Power<double>(Max(below, lowest));
-    segment.rise = Power<double>(-Max(below, lowest));
-    segment.scale = Power<T>(-Max(lowest - below, V{}));
-    segment.past = {segment.past.num * segment.scale, segment.past.den * segment.scale};
-    segment.future = {segment.future.num * segment.scale, segment.future.den * segment.scale};
+    segment.fall = Power(Max(below, lowest));
+    segment.rise = Power(-Max(below, lowest));
+    segment.scale = Power(-Max(lowest - below, V{}));
+    segment.past.num *= segment.scale;
+    segment.past.den *= segment.scale;
+    segment.future.num *= segment.scale;
+    segment.future.den *= segment.scale;
     advance(past, segment, segment.past);
   }
   Sums<W> future{W{}, W{}};
@@ -431,8 +434,8 @@ void OutputsOf(const WkvForwardArgs<S>& a, WkvTile tile) {
     inputs.Start(a.kept ? upward : following);
     outputs.Start(following);
   };
-  Sums<V> tokens[kWkvSegment];
-  Sums<V> later[kWkvSegment];  // the token with its bonus, and later tokens
+  Sums<V> tokens[kWkvLongestSegment];
+  Sums<V> later[kWkvLongestSegment];  // the token with its bonus, and later tokens
   const auto work = [&](const auto& b, int64_t s) AVOCET_APART {
     const Constants<T>& constants = workspace.ConstantsOf(b.index);
     const Segment<T>& segment = workspace.Segments(b.index)[s];
@@ -486,8 +489,8 @@ void AdjointsOf(const WkvBackwardArgs<S>& a, WkvTile tile) {
     inputs.Start(following);
     gradients.Start(following);
   };
-  Sums<V> tokens[kWkvSegment];
-  Sums<V> later[kWkvSegment];  // the token with its bonus, and later tokens
+  Sums<V> tokens[kWkvLongestSegment];
+  Sums<V> later[kWkvLongestSegment];  // the token with its bonus, and later tokens
   const auto work = [&](const auto& b, int64_t s) AVOCET_APART {
     const Constants<T>& constants = workspace.ConstantsOf(b.index);
     const Segment<T>& segment = workspace.Segments(b.index)[s];
@@ -552,10 +555,12 @@ void CombineAdjoints(const WkvBackwardArgs<S>& a, int64_t block) {
   const Segment<T>* sums = workspace.Segments(block);
   // p and q are relative to the inverse of what the segment's sums are relative to.
   const auto advance = [&](Sums<W>& carry, int64_t s, Sums<Vector<T>>& own) {
-    const Sums<W> wide{Convert<double>(own.num) * sums[s].rise,
-                       Convert<double>(own.den) * sums[s].rise};
-    own = {Convert<T>(carry.num * sums[s].fall), Convert<T>(carry.den * sums[s].fall)};
-    carry = {carry.num * step + wide.num, carry.den * step + wide.den};
+    const W num = Convert<double>(own.num * sums[s].rise);
+    const W den = Convert<double>(own.den * sums[s].rise);
+    own.num = Convert<T>(carry.num) * sums[s].fall;
+    own.den = Convert<T>(carry.den) * sums[s].fall;
+    carry.num = MulAdd(carry.num, step, num);
+    carry.den = MulAdd(carry.den, step, den);
   };
   Sums<W> carry{W{}, W{}};
   for (int64_t s = 0; s < count; ++s) advance(carry, s, segments[s].past);
@@ -574,8 +579,8 @@ void GradientsOf(const WkvBackwardArgs<S>& a, WkvTile tile) {
     inputs.Start(following);
     outputs.Start(following);
   };
-  Sums<V> tokens[kWkvSegment];
-  Sums<V> later[kWkvSegment], adjoint_later[kWkvSegment];  // sums over later tokens
+  Sums<V> tokens[kWkvLongestSegment];
+  Sums<V> later[kWkvLongestSegment], adjoint_later[kWkvLongestSegment];  // sums over later tokens
   const auto work = [&](const auto& b, int64_t s) AVOCET_APART {
     const Constants<T>& constants = workspace.ConstantsOf(b.index);
     AdjointSegment<T>& adjoint = workspace.Adjoints(b.index)[s];

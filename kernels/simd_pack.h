@@ -119,6 +119,37 @@ AVOCET_HOST_DEVICE Pack<T, n> MulAdd(const Pack<T, n>& a, const Pack<T, n>& b,
       a, b, c);
 }
 
+#if defined(__AVX2__)
+// Between a register of float and two of double. (Halves that go through memory one by one and come
+// back whole, as the compiler has it, stall.)
+template <int n>
+AVOCET_HOST_DEVICE Pack<double, n> WidenRegister(const Pack<float, n>& x) {
+  using D = typename Pack<double, n / 2>::Native;
+  const auto v = x.v;
+#if defined(__AVX512F__)
+  const auto lo = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7);
+  const auto hi = __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  return {{(D)_mm512_maskz_cvtps_pd(0xff, (__m256)lo)},
+          {(D)_mm512_maskz_cvtps_pd(0xff, (__m256)hi)}};
+#else
+  return {{(D)_mm256_cvtps_pd((__m128)__builtin_shufflevector(v, v, 0, 1, 2, 3))},
+          {(D)_mm256_cvtps_pd((__m128)__builtin_shufflevector(v, v, 4, 5, 6, 7))}};
+#endif
+}
+template <int n>
+AVOCET_HOST_DEVICE Pack<float, n> NarrowRegisters(const Pack<double, n>& x) {
+  using Half = typename Pack<float, n / 2>::Native;
+#if defined(__AVX512F__)
+  const auto a = (Half)_mm512_maskz_cvtpd_ps(0xff, (__m512d)x.lo.v);
+  const auto b = (Half)_mm512_maskz_cvtpd_ps(0xff, (__m512d)x.hi.v);
+  return {__builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)};
+#else
+  const auto a = (Half)_mm256_cvtpd_ps((__m256d)x.lo.v), b = (Half)_mm256_cvtpd_ps((__m256d)x.hi.v);
+  return {__builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7)};
+#endif
+}
+#endif
+
 // Lane by lane from T to D.
 template <typename D, typename T, int n>
 AVOCET_HOST_DEVICE Pack<D, n> Convert(const Pack<T, n>& x) {
@@ -126,6 +157,12 @@ AVOCET_HOST_DEVICE Pack<D, n> Convert(const Pack<T, n>& x) {
     return x;
   } else if constexpr (kIsNative<D, n> && kIsNative<T, n>) {
     return {__builtin_convertvector(x.v, typename Pack<D, n>::Native)};
+#if defined(__AVX2__)
+  } else if constexpr (n * sizeof(float) == kNativeBytes && std::is_same_v<T, float>) {
+    return WidenRegister(x);
+  } else if constexpr (n * sizeof(float) == kNativeBytes && std::is_same_v<D, float>) {
+    return NarrowRegisters(x);
+#endif
   } else {
     Pack<T, n / 2> lo, hi;
     if constexpr (kIsNative<T, n>) {
@@ -237,22 +274,19 @@ AVOCET_HOST_DEVICE Pack<T, n> ReferenceOf(const Pack<T, n>& maximum) {
   return finite;
 }
 // For differences of at most 100; 0 below -100.
-template <typename D, typename T, int n>
-Pack<D, n> Power(const Pack<T, n>& difference) {
+template <typename T, int n>
+Pack<T, n> Power(const Pack<T, n>& difference) {
   if constexpr (kBinaryReference<T>) {
-    constexpr bool to_float = std::is_same_v<D, float>;
-    using I = std::conditional_t<to_float, int32_t, int64_t>;
     return Map(
         [](auto x) {
-          typedef I Bits __attribute__((vector_size(sizeof x)));
-          // Adding this puts a small whole number into the lowest bits.
-          constexpr D kWhole = to_float ? D(12582912.0 + 127) : D(6755399441055744.0 + 1023);
-          const auto power = (decltype(x))((Bits)(x + kWhole) << (to_float ? 23 : 52));
+          typedef int32_t Bits __attribute__((vector_size(sizeof x)));
+          // Adding 1.5 * 2^23 puts a small whole number into the lowest bits.
+          const auto power = (decltype(x))((Bits)(x + (12582912.0f + 127)) << 23);
           return x < -100 ? decltype(x){} : power;
         },
-        Convert<D>(difference));
+        difference);
   }
-  return Convert<D>(Exp(Convert<double>(difference)));
+  return Exp(difference);
 }
 #if defined(__AVX2__)
 template <typename V>
