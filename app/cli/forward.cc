@@ -59,7 +59,8 @@ void AddForward(CLI::App& app, Action& action) {
   command->add_option("--dtype", options->dtype, "float32 or float64")->capture_default_str();
   command
       ->add_option("--precision", options->precision,
-                   "RWKV-UNet: matrix products in float32 or bfloat16 (CPUs with AMX)")
+                   "RWKV-UNet: matrix products in float32, bfloat16 (CPUs with AMX, GPUs) or tf32 "
+                   "(GPUs)")
       ->capture_default_str();
   command->add_flag("--allow-missing", options->allow_missing,
                     "Fill missing tensors with initial values instead of refusing");

@@ -53,10 +53,10 @@ void AddSegment(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--batch", options->batch, "Slices computed at once")->capture_default_str();
   command
-      ->add_option(
-          "--precision", options->precision,
-          "Matrix products in float32 or bfloat16 (CPUs with AMX: twice as fast; some voxels "
-          "in 100,000 differ)")
+      ->add_option("--precision", options->precision,
+                   "Matrix products in float32, bfloat16 (CPUs with AMX: twice as fast; some "
+                   "voxels in 100,000 "
+                   "differ) or, on GPUs, tf32 or bfloat16")
       ->capture_default_str();
   command->add_option("--wkv", options->wkv,
                       "Arithmetic of the Bi-WKV operator: exact, official (default: the model's)");

@@ -38,12 +38,11 @@ Network LoadUnet(const ForwardJobOptions& options, const models::TensorFile& fil
   load.allow_missing = options.allow_missing;
   const std::shared_ptr<models::RwkvUnet> network =
       models::LoadRwkvUnet(file, options.model.string(), load);
-  const models::Precision precision = models::PrecisionFromName(options.precision);
+  const models::Precision precision = models::PrecisionFromName(options.precision, device.type());
   if (device.is_cpu() && type == at::kFloat) {
     network->Freeze(precision);
-  } else if (precision != models::Precision::kFloat32) {
-    throw OptionError("--precision " + options.precision +
-                      " is for the CPU; leave it out, or add --device cpu");
+  } else {
+    network->set_precision(precision);
   }
   network->parameters().To(type);
   network->parameters().To(device);

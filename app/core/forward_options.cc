@@ -32,11 +32,11 @@ std::string ForwardJobOptions::Check() const {
   if (dtype != "float32" && dtype != "float64") {
     return "--dtype is '" + dtype + "'; it must be float32 or float64";
   }
-  if (precision != "float32" && precision != "bfloat16") {
-    return "--precision is '" + precision + "'; it must be float32 or bfloat16";
+  if (precision != "float32" && precision != "tf32" && precision != "bfloat16") {
+    return "--precision is '" + precision + "'; it must be float32, tf32 or bfloat16";
   }
-  if (precision == "bfloat16" && dtype != "float32") {
-    return "--precision bfloat16 is for tensors in float32; leave --dtype out";
+  if (precision != "float32" && dtype != "float32") {
+    return "--precision " + precision + " is for tensors in float32; leave --dtype out";
   }
   return device.Check();
 }

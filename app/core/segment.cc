@@ -95,12 +95,11 @@ Model LoadModel(const SegmentOptions& options, const at::Device& device) {
   load.wkv = models::WkvModeFromName(wkv);
   load.classes = static_cast<int>(model.card.labels.size());
   model.network = models::LoadRwkvUnet(file, model.path.string(), load);
-  const models::Precision precision = models::PrecisionFromName(options.precision);
+  const models::Precision precision = models::PrecisionFromName(options.precision, device.type());
   if (device.is_cpu()) {
     model.network->Freeze(precision);
-  } else if (precision != models::Precision::kFloat32) {
-    throw OptionError("--precision " + options.precision +
-                      " is for the CPU; leave it out, or add --device cpu");
+  } else {
+    model.network->set_precision(precision);
   }
   model.network->parameters().To(device);
   model.sha256 = io::Sha256OfFile(model.path);

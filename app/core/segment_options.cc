@@ -12,8 +12,8 @@ std::string SegmentOptions::Check() const {
   if (tta != "none" && tta != "flip" && tta != "flip-rot") {
     return "--tta is '" + tta + "'; it must be none, flip or flip-rot";
   }
-  if (precision != "float32" && precision != "bfloat16") {
-    return "--precision is '" + precision + "'; it must be float32 or bfloat16";
+  if (precision != "float32" && precision != "tf32" && precision != "bfloat16") {
+    return "--precision is '" + precision + "'; it must be float32, tf32 or bfloat16";
   }
   if (const std::string wrong = Names().Check(); !wrong.empty()) return wrong;
   return device.Check();

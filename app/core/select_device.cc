@@ -116,7 +116,13 @@ CudaState LoadCuda() {
 
 // Loaded at most once; what came of it stays true for the process.
 const CudaState& Cuda() {
-  static const CudaState state = LoadCuda();
+  static const CudaState state = [] {
+    CudaState loaded = LoadCuda();
+    // float32 is to be float32; see models/precision.h.
+    at::globalContext().setAllowTF32CuDNN(false);
+    at::globalContext().setAllowTF32CuBLAS(false);
+    return loaded;
+  }();
   return state;
 }
 

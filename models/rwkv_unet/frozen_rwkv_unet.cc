@@ -73,19 +73,6 @@ void Resize(int64_t rows, int64_t cols, const float* x, int64_t x_stride, int64_
 
 }  // namespace
 
-Precision PrecisionFromName(const std::string& name) {
-  if (name == "float32") return Precision::kFloat32;
-  if (name != "bfloat16") {
-    throw OptionError("--precision is '" + name + "'; it must be float32 or bfloat16");
-  }
-  if (!kernels::HasFastBFloat16()) {
-    throw DeviceError(
-        "--precision bfloat16 needs a processor that multiplies bfloat16 matrices (AMX, Intel Xeon "
-        "of 2023 or later), which this one does not; use float32");
-  }
-  return Precision::kBFloat16;
-}
-
 FrozenRwkvUnet::Grid::Grid(int64_t rows, int64_t cols, int64_t channels)
     : rows(rows),
       cols(cols),

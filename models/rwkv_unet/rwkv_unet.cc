@@ -158,8 +158,10 @@ at::Tensor RwkvUnet::Forward(const at::Tensor& image, const ForwardOptions& opti
   if (frozen) {
     logits = frozen_->Forward(x, mode_);
   } else {
+    const PrecisionScope scope(image.device().type(), precision_);
     x = x.contiguous(at::MemoryFormat::ChannelsLast);
     logits = Run(blocks_, RwkvUnetLayers(parameters_, mode_, options), x);
+    if (precision_ == Precision::kBFloat16) logits = logits.to(image.scalar_type());
   }
   if (bottom || right) logits = logits.slice(2, 0, height).slice(3, 0, width);
   return logits;

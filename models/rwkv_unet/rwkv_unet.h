@@ -12,6 +12,7 @@
 
 #include "models/forward_options.h"
 #include "models/parameters.h"
+#include "models/precision.h"
 
 namespace avocet::models {
 
@@ -30,15 +31,6 @@ struct RwkvUnetConfig {
 
 struct RwkvUnetBlock;
 class FrozenRwkvUnet;
-
-// How a frozen network multiplies matrices on the CPU; everything else is float32.
-enum class Precision {
-  kFloat32,
-  kBFloat16,  // factors rounded to bfloat16, sums in float32
-};
-// "float32" or "bfloat16"; throws OptionError otherwise, and DeviceError for bfloat16 where this
-// processor has no hardware for it.
-Precision PrecisionFromName(const std::string& name);
 
 // The network as a function of named tensors: names and shapes are those of the official state
 // dictionary, so that any checkpoint can be loaded, saved and compared by name. Only tensors that
@@ -64,6 +56,9 @@ class RwkvUnet {
   void Freeze(Precision precision = Precision::kFloat32);
   void Thaw();
 
+  // Of Forward where it does not take the frozen path: on a GPU. Logits stay float32.
+  void set_precision(Precision precision) { precision_ = precision; }
+
   // Fills the parameters as the official code initialises them.
   void Initialise(at::Generator& generator);
 
@@ -75,6 +70,7 @@ class RwkvUnet {
  private:
   RwkvUnetConfig config_;
   WkvMode mode_;
+  Precision precision_ = Precision::kFloat32;
   std::vector<RwkvUnetBlock> blocks_;  // the stem, then stages 1-4
   ParameterStore parameters_;
   std::unique_ptr<const FrozenRwkvUnet> frozen_;

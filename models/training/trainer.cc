@@ -2,12 +2,12 @@
 #include "models/training/trainer.h"
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 
 #include <cmath>
 #include <cstdio>
 #include <memory>
 
+#include "models/precision.h"
 #include "models/training/batch_queue.h"
 #include "models/training/losses.h"
 
@@ -19,28 +19,6 @@ std::string Number(double value) {
   std::snprintf(buffer, sizeof buffer, "%.10g", value);
   return buffer;
 }
-
-// Lower precision inside the network for as long as the object lives.
-class Autocast {
- public:
-  explicit Autocast(bool on) : on_(on) {
-    if (!on_) return;
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-    at::autocast::increment_nesting();
-  }
-  ~Autocast() {
-    if (!on_) return;
-    // The cache holds converted weights, which are stale after the optimiser's step.
-    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(at::kCPU, false);
-  }
-  Autocast(const Autocast&) = delete;
-  Autocast& operator=(const Autocast&) = delete;
-
- private:
-  bool on_;
-};
 
 class SegmentationTask final : public TrainingTask {
  public:
@@ -89,7 +67,8 @@ class SegmentationTask final : public TrainingTask {
     forward.generator = &generator;
     at::Tensor logits;
     {
-      const Autocast autocast(options_.bfloat16);
+      const PrecisionScope scope(at::kCPU,
+                                 options_.bfloat16 ? Precision::kBFloat16 : Precision::kFloat32);
       logits = network_.Forward(batch.image, forward);
     }
     const SegmentationLoss loss = ComputeSegmentationLoss(logits.to(at::kFloat), batch.label,

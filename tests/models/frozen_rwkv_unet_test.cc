@@ -89,7 +89,7 @@ TEST_F(ShippedModel, FrozenLabelsAreTheSame) {
 
 TEST_F(ShippedModel, BFloat16ChangesHardlyAVoxel) {
   try {
-    PrecisionFromName("bfloat16");
+    PrecisionFromName("bfloat16", at::kCPU);
   } catch (const DeviceError& error) {
     GTEST_SKIP() << error.what();
   }

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
@@ -223,10 +224,38 @@ TEST(FrozenRwkvUnet, StepsAsideForGradientsAndHooks) {
   EXPECT_NEAR((network.Forward(image) - frozen).mean().item<double>(), 1, 1e-5);
 }
 
+// What a GPU is asked for, run through the CPU's autocast: all operators take what they are given.
+TEST(RwkvUnet, LowerPrecisionOutsideTheFrozenPath) {
+  c10::InferenceMode inference;
+  RwkvUnet network = MakeRestlessNetwork("T", 5);
+  const at::Tensor image = Image({1, 1, 96, 96});
+  const at::Tensor plain = network.Forward(image);
+  network.set_precision(Precision::kBFloat16);
+  const at::Tensor rounded = network.Forward(image);
+  EXPECT_EQ(rounded.scalar_type(), at::kFloat);
+  EXPECT_FALSE(at::autocast::is_autocast_enabled(at::kCPU));
+  const double error =
+      (rounded - plain).square().mean().sqrt().item<double>() / plain.std().item<double>();
+  EXPECT_LE(error, 0.03);
+  EXPECT_GE(error, 1e-5);  // it is another arithmetic
+
+  EXPECT_THROW(PrecisionFromName("tf32", at::kCPU), OptionError);
+  network.set_precision(PrecisionFromName("tf32", at::kCUDA));
+  at::globalContext().setAllowTF32CuDNN(false);
+  EXPECT_TRUE(at::equal(network.Forward(image), plain));
+  EXPECT_FALSE(at::globalContext().allowTF32CuDNN());
+  {
+    const PrecisionScope scope(at::kCUDA, Precision::kTf32);
+    EXPECT_TRUE(at::globalContext().allowTF32CuDNN());
+    EXPECT_TRUE(at::globalContext().allowTF32CuBLAS());
+  }
+  EXPECT_FALSE(at::globalContext().allowTF32CuBLAS());
+}
+
 TEST(FrozenRwkvUnet, BFloat16IsCloseAndRefusedElsewhere) {
-  EXPECT_THROW(PrecisionFromName("float8"), OptionError);
+  EXPECT_THROW(PrecisionFromName("float8", at::kCPU), OptionError);
   if (!kernels::HasFastBFloat16()) {
-    EXPECT_THROW(PrecisionFromName("bfloat16"), DeviceError);
+    EXPECT_THROW(PrecisionFromName("bfloat16", at::kCPU), DeviceError);
     GTEST_SKIP() << "no bfloat16 matrices here";
   }
   c10::InferenceMode inference;
@@ -234,7 +263,7 @@ TEST(FrozenRwkvUnet, BFloat16IsCloseAndRefusedElsewhere) {
     RwkvUnet network = MakeRestlessNetwork(variant, 5);
     const at::Tensor image = Image({1, 1, 96, 96});
     const at::Tensor plain = network.Forward(image);
-    network.Freeze(PrecisionFromName("bfloat16"));
+    network.Freeze(PrecisionFromName("bfloat16", at::kCPU));
     const at::Tensor rounded = network.Forward(image);
     const double error =
         (rounded - plain).square().mean().sqrt().item<double>() / plain.std().item<double>();
