@@ -62,6 +62,8 @@ void AddTranslate(CLI::App& app, Action& action) {
                     "Run although the image does not look right for the model");
   command->add_option("--device", options->device.text, "auto, cpu, cuda or cuda:N")
       ->capture_default_str();
+  command->add_flag("--cuda-graph", options->device.graph,
+                    "On a GPU: record the network once and launch it as one graph");
   command->add_option("--threads", options->device.threads, "CPU threads, 0 = all cores")
       ->capture_default_str();
   command->callback([options, &action] {

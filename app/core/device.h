@@ -9,7 +9,8 @@ namespace avocet::core {
 // "auto" (a GPU when one works, otherwise the CPU), "cpu", "cuda", "cuda:N".
 struct DeviceRequest {
   std::string text = "auto";
-  int threads = 0;  // CPU threads; 0 = all cores of the affinity mask
+  int threads = 0;     // CPU threads; 0 = all cores of the affinity mask
+  bool graph = false;  // a GPU's launches of a network as one graph
 
   // "" when valid, otherwise one sentence saying what is wrong.
   std::string Check() const;

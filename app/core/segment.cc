@@ -25,6 +25,7 @@
 #include "io/format_list.h"
 #include "io/volume_io.h"
 #include "models/load_network.h"
+#include "models/predict/graphed.h"
 #include "models/predict/predictor.h"
 
 namespace avocet::core {
@@ -131,7 +132,14 @@ class Segmenter {
     for (const models::LabelInfo& label : model_.card.labels) {
       highest_label_ = std::max(highest_label_, label.value);
     }
+    if (options_.device.graph) {
+      graphed_ = std::make_unique<models::GraphedNetwork>(
+          [this](const at::Tensor& input) { return model_.network->Forward(input); });
+    }
   }
+
+  // "" unless a graph was asked for and is not to be had.
+  std::string GraphProblem() const { return graphed_ ? graphed_->Problem() : ""; }
 
   void Run(SegmentCase& item, const JobInput& input, Progress& progress) {
     const auto start = Clock::now();
@@ -174,7 +182,7 @@ class Segmenter {
 
  private:
   models::Prediction Predict(const io::Geometry& geometry, const std::vector<float>& values,
-                             const models::SliceProgress& progress) const {
+                             const models::SliceProgress& progress) {
     models::VolumeView view;
     view.values = values.data();
     view.size = geometry.size;
@@ -185,7 +193,8 @@ class Segmenter {
     options.tta = options_.tta;
     options.probabilities = options_.probabilities;
     const auto logits = [this](const at::Tensor& slices) {
-      return model_.network->Forward(slices.to(model_.device));
+      const at::Tensor input = slices.to(model_.device);
+      return graphed_ ? graphed_->Forward(input) : model_.network->Forward(input);
     };
     return models::PredictVolume(logits, model_.card, view, options, progress);
   }
@@ -314,6 +323,7 @@ class Segmenter {
 
   const SegmentOptions& options_;
   Model model_;
+  std::unique_ptr<models::GraphedNetwork> graphed_;  // where the options ask for it
   int highest_label_ = 0;
 };
 
@@ -343,6 +353,9 @@ SegmentResult Segment(const SegmentOptions& options, Progress& progress) {
     PartOf part(progress, begin, begin + share);
     WithTorchErrors([&] { segmenter.Run(result.cases[i], inputs[i], part); });
   });
+  if (const std::string problem = segmenter.GraphProblem(); !problem.empty()) {
+    progress.Warn("--cuda-graph had no effect: " + problem);
+  }
   progress.Update(1, "done");
   return result;
 }

@@ -138,7 +138,11 @@ c10::Device SelectDevice(const DeviceRequest& request, Progress& progress) {
   at::set_num_threads(request.threads > 0 ? request.threads : UsableCores());
   if (request.text == "cpu") return c10::Device(c10::kCPU);
   if (request.text == "auto") {
-    if (!DriverIsVisible()) return c10::Device(c10::kCPU);
+    if (!DriverIsVisible()) {
+      if (request.graph)
+        throw OptionError("--cuda-graph needs a GPU, and none is there; leave it out");
+      return c10::Device(c10::kCPU);
+    }
     if (Cuda().problem.empty()) return c10::Device(c10::kCUDA, 0);
     progress.Warn("a GPU is visible but not used: " + Cuda().problem);
     return c10::Device(c10::kCPU);

@@ -22,6 +22,7 @@
 #include "io/file_util.h"
 #include "io/volume_io.h"
 #include "models/fs_rwkv/load_fs_rwkv.h"
+#include "models/predict/graphed.h"
 #include "models/predict/translator.h"
 #include "models/preprocess/head_mask.h"
 
@@ -108,7 +109,15 @@ Model LoadModel(const TranslateOptions& options, const at::Device& device, Progr
 class Translator {
  public:
   Translator(const TranslateOptions& options, Model model)
-      : options_(options), model_(std::move(model)) {}
+      : options_(options), model_(std::move(model)) {
+    if (options_.device.graph) {
+      graphed_ = std::make_unique<models::GraphedNetwork>(
+          [this](const at::Tensor& input) { return model_.network->Forward(input); });
+    }
+  }
+
+  // "" unless a graph was asked for and is not to be had.
+  std::string GraphProblem() const { return graphed_ ? graphed_->Problem() : ""; }
 
   void Run(TranslateCase& item, const JobInput& input, Progress& progress) {
     const auto start = Clock::now();
@@ -146,7 +155,8 @@ class Translator {
     }
     const models::Translation translation = models::TranslateVolume(
         [this](const at::Tensor& slices) {
-          return model_.network->Forward(slices.to(model_.device));
+          const at::Tensor input = slices.to(model_.device);
+          return graphed_ ? graphed_->Forward(input) : model_.network->Forward(input);
         },
         view, translate,
         [&](int64_t done, int64_t total) {
@@ -242,6 +252,7 @@ class Translator {
 
   const TranslateOptions& options_;
   Model model_;
+  std::unique_ptr<models::GraphedNetwork> graphed_;  // where the options ask for it
 };
 
 TranslateResult Translate(const TranslateOptions& options, Progress& progress) {
@@ -272,6 +283,9 @@ TranslateResult Translate(const TranslateOptions& options, Progress& progress) {
     PartOf part(progress, begin, begin + share);
     WithTorchErrors([&] { translator.Run(result.cases[i], inputs[i], part); });
   });
+  if (const std::string problem = translator.GraphProblem(); !problem.empty()) {
+    progress.Warn("--cuda-graph had no effect: " + problem);
+  }
   progress.Update(1, "done");
   return result;
 }

@@ -321,9 +321,15 @@ TEST_F(CliSegment, AMissingGpuIsSaidAndAMalformedDeviceRefused) {
   ExpectRefusal(
       RunAvocet({"segment", image_, "-m", model_, "-o", out_ / "m.nii", "--device", "gpu"}),
       ExitCode::kOption, {"'gpu'", "cuda"});
-  const CommandResult result =
+  CommandResult result =
       RunAvocet({"segment", image_, "-m", model_, "-o", out_ / "m.nii", "--device", "cuda:99"});
   ExpectRefusal(result, ExitCode::kDevice, {"cuda:99"});
+  result = RunAvocet(
+      {"segment", image_, "-m", model_, "-o", out_ / "m.nii", "--device", "cpu", "--cuda-graph"});
+  ExpectRefusal(result, ExitCode::kOption, {"--cuda-graph", "GPU"});
+  result = RunAvocet({"segment", image_, "-m", model_, "-o", out_ / "m.nii", "--device", "cpu",
+                      "--precision", "tf32"});
+  ExpectRefusal(result, ExitCode::kOption, {"tf32", "GPU"});
   EXPECT_TRUE(Files(out_).empty());
 }
 

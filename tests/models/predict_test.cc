@@ -2,9 +2,12 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <memory>
 #include <numeric>
 
 #include "app/base/error.h"
+#include "models/predict/graphed.h"
 #include "models/predict/predictor.h"
 #include "tests/models/orientations.h"
 
@@ -212,6 +215,81 @@ TEST(Predict, MisfitsAreModelErrors) {
   options = {};
   options.batch = 0;
   EXPECT_THROW(PredictVolume(f, Card(3), volume.View(), options, {}), OptionError);
+}
+
+// A graph as a GPU has it, played by the CPU: recorded once, launched again.
+class PlayedGraph : public kernels::DeviceGraph {
+ public:
+  static inline bool broken = false;
+  static inline int recorded = 0;
+  void Record(const std::function<void()>& work) override {
+    TORCH_CHECK(!broken, "operation not permitted when stream is capturing");
+    ++recorded;
+    work_ = work;
+    work_();
+  }
+  void Launch() override { work_(); }
+
+ private:
+  std::function<void()> work_;
+};
+
+TEST(GraphedNetwork, RecordsOnceForEachShapeAndReturnsWhatTheNetworkDoes) {
+  kernels::RegisterDeviceGraphs(c10::kCPU,
+                                [](c10::Device) -> std::unique_ptr<kernels::DeviceGraph> {
+                                  return std::make_unique<PlayedGraph>();
+                                });
+  PlayedGraph::recorded = 0;
+  std::map<int64_t, at::Tensor> memory;  // the same addresses in every run, as in a graph
+  const auto network = [&](const at::Tensor& x) {
+    at::Tensor& y = memory[x.numel()];
+    if (!y.defined()) y = at::empty_like(x);
+    return y.copy_(x * 2 + 1);
+  };
+  GraphedNetwork graphed(network, 2);
+  std::vector<std::pair<at::Tensor, at::Tensor>> all;
+  for (int n = 0; n < 6; ++n) {
+    for (const int64_t batch : {8, 3}) {
+      const at::Tensor x = at::rand({batch, 4});
+      all.emplace_back(x * 2 + 1, graphed.Forward(x));
+      EXPECT_TRUE(at::equal(all.back().first, all.back().second)) << n;
+    }
+  }
+  EXPECT_EQ(PlayedGraph::recorded, 2);
+  // What was returned by a launch stays as it is.
+  for (size_t n = 4; n < all.size(); ++n) EXPECT_TRUE(at::equal(all[n].first, all[n].second)) << n;
+  // A third shape takes the place of the one that was not used for longest.
+  for (int n = 0; n < 4; ++n) graphed.Forward(at::rand({5, 4}));
+  for (int n = 0; n < 4; ++n) graphed.Forward(at::rand({3, 4}));
+  EXPECT_EQ(PlayedGraph::recorded, 3);
+  for (int n = 0; n < 4; ++n) graphed.Forward(at::rand({8, 4}));
+  EXPECT_EQ(PlayedGraph::recorded, 4);
+  EXPECT_EQ(graphed.Problem(), "");
+  kernels::RegisterDeviceGraphs(c10::kCPU, nullptr);
+}
+
+TEST(GraphedNetwork, RunsAsItIsWhereItCannotBeRecorded) {
+  const auto network = [](const at::Tensor& x) { return x + 1; };
+  GraphedNetwork without(network);
+  for (int n = 0; n < 4; ++n) {
+    const at::Tensor x = at::rand({3});
+    EXPECT_TRUE(at::equal(without.Forward(x), x + 1));
+  }
+  EXPECT_EQ(without.Problem(), "this device has no graphs");
+
+  kernels::RegisterDeviceGraphs(c10::kCPU,
+                                [](c10::Device) -> std::unique_ptr<kernels::DeviceGraph> {
+                                  return std::make_unique<PlayedGraph>();
+                                });
+  PlayedGraph::broken = true;
+  GraphedNetwork failing(network);
+  for (int n = 0; n < 4; ++n) {
+    const at::Tensor x = at::rand({3});
+    EXPECT_TRUE(at::equal(failing.Forward(x), x + 1));
+  }
+  EXPECT_NE(failing.Problem().find("not permitted"), std::string::npos);
+  PlayedGraph::broken = false;
+  kernels::RegisterDeviceGraphs(c10::kCPU, nullptr);
 }
 
 }  // namespace
