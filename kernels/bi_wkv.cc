@@ -83,7 +83,7 @@ void ForEachThread(const Args& args, int64_t workspace_bytes, Work work) {
         c10::GetCPUAllocator()->allocate(workspace_bytes * std::min({most, columns, end - begin}));
     a.workspace = memory.get();
     a.kept = true;
-    // As even as they can be: a group of one or two blocks is as slow as a full one.
+    // As even as they can be: blocks by themselves are the slow ones.
     const auto group_end = [&](int64_t first) {
       const int64_t left = std::min(end, (first / columns + 1) * columns) - first;
       const int64_t groups = (left + most - 1) / most;
