@@ -5,15 +5,22 @@
 // replayed from a CUDA graph. Medians.
 //
 //   wkv_bench [--json] [--no-graph]
+//
+// Built with -DAVOCET_OFFICIAL_WKV=wkv_cuda.cu (fetched by whoever runs this; not in this
+// repository) it times the official kernels on the same buffers, too.
 #include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <random>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/cuda/bi_wkv_cuda.h"
 #include "tests/gpu/device_memory.h"
+#if defined(AVOCET_OFFICIAL_WKV)
+#include "tests/gpu/official_wkv.h"
+#endif
 
 namespace avocet::test {
 namespace {
@@ -60,7 +67,8 @@ __global__ void Fill(S* values, int64_t count, unsigned seed) {
 
 // Microseconds of one call: the calls of all sets in one graph, replayed.
 template <typename Call>
-double Microseconds(cudaStream_t stream, int calls, Call call) {
+double Microseconds(cudaStream_t stream, int calls, Call call,
+                    bool use_graph = ::avocet::test::use_graph) {
   call(0);  // loads the module
   Need(cudaStreamSynchronize(stream), "warming up");
   cudaGraph_t graph = nullptr;
@@ -119,6 +127,17 @@ void Print(bool json, const char* type, int64_t batch, int64_t tokens, int64_t c
   std::fflush(stdout);
 }
 
+#if defined(AVOCET_OFFICIAL_WKV)
+void PrintOfficial(bool json, int64_t batch, int64_t tokens, int64_t channels, const char* pass,
+                   double official, double ours) {
+  std::printf(json ? "{\"official\": [%ld, %ld, %ld], \"pass\": \"%s\", \"us\": %.3f, "
+                     "\"ratio\": %.3f}\n"
+                   : "official [%2ld,%6ld,%4ld] %-8s            %9.2f us, %.2f times ours\n",
+              batch, tokens, channels, pass, official, official / ours);
+  std::fflush(stdout);
+}
+#endif
+
 template <typename S>
 void Measure(bool json, const char* type, int64_t batch, int64_t tokens, int64_t channels) {
   const int64_t count = batch * tokens * channels;
@@ -131,6 +150,9 @@ void Measure(bool json, const char* type, int64_t batch, int64_t tokens, int64_t
     decay[c] = static_cast<float>(8.0 * c / channels - 5) / static_cast<float>(tokens);
   }
   const DeviceMemory<float> w(decay), u(bonus), gw(channels), gu(channels);
+#if defined(AVOCET_OFFICIAL_WKV)
+  const DeviceMemory<float> official_gw(batch * channels), official_gu(batch * channels);
+#endif
   cudaStream_t stream;
   Need(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
   Need(cudaDeviceSynchronize(), "filling");
@@ -167,6 +189,26 @@ void Measure(bool json, const char* type, int64_t batch, int64_t tokens, int64_t
     const double bytes = static_cast<double>(count) * sizeof(S) * (backward ? 5 : 3);
     Print(json, type, batch, tokens, channels, backward ? "backward" : "forward", a.plan, bytes,
           time, floor);
+#if defined(AVOCET_OFFICIAL_WKV)
+    if constexpr (std::is_same_v<S, float>) {
+      const double official = Microseconds(
+          nullptr, sets,
+          [&](int i) {
+            const Buffers<S>& b = *buffers[i];
+            if (backward) {
+              OfficialBackward(batch, tokens, channels, w.data(), u.data(), b.k.data(), b.v.data(),
+                               b.g.data(), official_gw.data(), official_gu.data(), b.gk.data(),
+                               b.gv.data());
+            } else {
+              OfficialForward(batch, tokens, channels, w.data(), u.data(), b.k.data(), b.v.data(),
+                              b.y.data());
+            }
+          },
+          false);
+      PrintOfficial(json, batch, tokens, channels, backward ? "backward" : "forward", official,
+                    time);
+    }
+#endif
   }
   cudaStreamDestroy(stream);
 }
