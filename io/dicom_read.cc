@@ -175,10 +175,13 @@ Volume ReadDicomSeries(const DicomSeries& series, const DicomReadOptions& option
             const size_t row_bytes = static_cast<size_t>(m.columns) * voxel;
             tile.resize(row_bytes * static_cast<size_t>(m.rows));
             for (int row = 0; row < m.rows; ++row) {
-              const size_t y = static_cast<size_t>(frame.tile / m.across * m.rows + row);
-              const size_t x = static_cast<size_t>(frame.tile % m.across * m.columns);
+              const int y = frame.tile / m.across * m.rows + row;
+              const int x = frame.tile % m.across * m.columns;
               std::memcpy(tile.data() + static_cast<size_t>(row) * row_bytes,
-                          decoded.data() + (y * instance.format.columns + x) * voxel, row_bytes);
+                          decoded.data() + (static_cast<size_t>(y) * instance.format.columns +
+                                            static_cast<size_t>(x)) *
+                                               voxel,
+                          row_bytes);
             }
             from = tile.data();
           }

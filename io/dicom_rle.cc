@@ -5,7 +5,7 @@ namespace avocet::io::dicom {
 
 std::string DecodeRle(const PixelFormat& format, const std::string& packed,
                       std::vector<std::byte>& out) {
-  const std::string damaged = "its RLE pixel data are damaged or cut short";
+  const char* const damaged = "its RLE pixel data are damaged or cut short";
   const auto* b = reinterpret_cast<const unsigned char*>(packed.data());
   const auto u32 = [&](size_t at) -> uint64_t {
     return b[at] | b[at + 1] << 8 | b[at + 2] << 16 | static_cast<uint64_t>(b[at + 3]) << 24;
@@ -28,7 +28,8 @@ std::string DecodeRle(const PixelFormat& format, const std::string& packed,
     const size_t stride = planes;
     size_t done = 0;
     while (done < pixels && at < end) {
-      const int code = static_cast<signed char>(b[at++]);
+      const int code = b[at] < 128 ? b[at] : b[at] - 256;  // a signed byte
+      ++at;
       if (code == -128) continue;
       const size_t run = static_cast<size_t>(code >= 0 ? code + 1 : 1 - code);
       if (run > pixels - done) return damaged;
