@@ -260,7 +260,7 @@ std::string Anonymizer::Load(const fs::path& in) {
   dcm::PutCode(data, DCM_DeidentificationMethodCodeSequence, "113100", "DCM",
                "Basic Application Confidentiality Profile");
   dcm::Put(data, DCM_LongitudinalTemporalInformationModified, "REMOVED");
-  const std::string series = dcm::Text(data, DCM_SeriesInstanceUID);
+  std::string series = dcm::Text(data, DCM_SeriesInstanceUID);
   // A new file around the data set: fresh meta header, empty preamble.
   s.file = std::make_unique<DcmFileFormat>(loaded->getAndRemoveDataset(), OFFalse);
   ++s.report.files;

@@ -79,27 +79,7 @@ inline float FloatOf(WkvHalf half) {
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
-inline WkvHalf HalfOf(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  const uint32_t sign = bits >> 16 & 0x8000;
-  bits &= 0x7fffffff;
-  uint32_t half;
-  if (bits > 0x7f800000) {
-    half = 0x7e00;
-  } else if (bits >= 0x477ff000) {  // 65520 rounds to infinity
-    half = 0x7c00;
-  } else if (bits < 0x38800000) {  // below 2^-14: adding 1/2 leaves multiples of 2^-24
-    float shifted;
-    std::memcpy(&shifted, &bits, sizeof shifted);
-    shifted += 0.5f;
-    std::memcpy(&half, &shifted, sizeof half);
-    half -= 0x3f000000;
-  } else {
-    half = (bits + 0xfff + (bits >> 13 & 1) - 0x38000000) >> 13;
-  }
-  return {static_cast<uint16_t>(half | sign)};
-}
+inline WkvHalf HalfOf(float value) { return {HalfBits(value)}; }
 #endif
 template <int n>
 AVOCET_HOST_DEVICE auto WidenNative(const WkvHalf* row) {

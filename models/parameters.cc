@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/parameters.h"
 
+#include <ATen/ATen.h>
+
 #include <cstring>
 
 #include "app/base/error.h"

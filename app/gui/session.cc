@@ -255,8 +255,11 @@ bool IsCopy(const ImageLayer& layer) { return !layer.unsaved; }
 }  // namespace
 
 void Session::Save(int id, const fs::path& path, std::function<void(bool)> then) {
-  if (const LabelLayer* labels = document.Labels(id)) SaveLayer(*labels, path, std::move(then));
-  if (const ImageLayer* image = document.Image(id)) SaveLayer(*image, path, std::move(then));
+  if (const LabelLayer* labels = document.Labels(id)) {
+    SaveLayer(*labels, path, std::move(then));
+  } else if (const ImageLayer* image = document.Image(id)) {
+    SaveLayer(*image, path, std::move(then));
+  }
 }
 
 template <typename Layer>

@@ -67,8 +67,7 @@ AVOCET_HOST_DEVICE void Narrow(float value, Half& out) {
 #if defined(__CUDA_ARCH__)
   out.bits = __half_as_ushort(__float2half_rn(value));
 #elif !defined(__CUDACC__)
-  const _Float16 half = static_cast<_Float16>(value);
-  memcpy(&out.bits, &half, sizeof half);
+  out.bits = AVOCET_ISA::HalfBits(value);
 #else
   out.bits = __half_as_ushort(__float2half_rn(value));
 #endif

@@ -116,7 +116,7 @@ at::Tensor FsFidelityBlock::LowProcessor(const at::Tensor& low) const {
   for (const char* path : kPaths) {
     parts.push_back(LargeSmallConv(p + ".lsconv" + path, Simple(p + ".conv" + path, low)));
   }
-  const at::Tensor y = Pointwise(p + ".out_conv", at::cat(parts, 1));
+  at::Tensor y = Pointwise(p + ".out_conv", at::cat(parts, 1));
   Report(p, y);
   return y;
 }
@@ -214,7 +214,8 @@ at::Tensor FsFidelityBlock::InferSeparableConv(const std::string& p, const at::T
 at::Tensor FsFidelityBlock::Infer(const at::Tensor& image) const {
   const at::Tensor x = image.contiguous(kChannelsLast);
   const int64_t c = x.size(1);
-  auto [low, high] = kernels::HaarForward(x);
+  auto bands = kernels::HaarForward(x);
+  at::Tensor &low = std::get<0>(bands), &high = std::get<1>(bands);
   // Sum over the paths of their outputs times their columns of `matrix`, [B, C, h, w].
   const auto joined = [&](const at::Tensor& matrix, auto path_output) {
     at::Tensor sum;

@@ -106,14 +106,14 @@ class Runner {
     return y;
   }
   at::Tensor Reduce(const std::string& name, const at::Tensor& x) const {
-    const at::Tensor y =
+    at::Tensor y =
         at::linear(x.permute({0, 2, 3, 1}), P(name + ".weight").flatten(1), P(name + ".bias"))
             .permute({0, 3, 1, 2});
     Report(name, y);
     return y;
   }
   at::Tensor Down(const std::string& name, const at::Tensor& x) const {
-    const at::Tensor y = at::pixel_unshuffle(Conv(name + ".body.0", x, false), 2);
+    at::Tensor y = at::pixel_unshuffle(Conv(name + ".body.0", x, false), 2);
     Report(name, y);
     return y;
   }
@@ -146,7 +146,7 @@ class Runner {
       }
       Report(block, as_image(tokens));
     }
-    const at::Tensor y = as_image(tokens);
+    at::Tensor y = as_image(tokens);
     Report(name, y);
     return y;
   }
