@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -11,8 +12,8 @@ struct Map {
   int64_t rows = 0, cols = 0;
   std::vector<double> values;
 
-  Map(int64_t r, int64_t c) : rows(r), cols(c), values(static_cast<size_t>(r * c)) {}
-  double& At(int64_t y, int64_t x) { return values[static_cast<size_t>(y * cols + x)]; }
+  Map(int64_t r, int64_t c) : rows(r), cols(c), values(static_cast<std::size_t>(r * c)) {}
+  double& At(int64_t y, int64_t x) { return values[static_cast<std::size_t>(y * cols + x)]; }
   // 0 outside.
   double Read(int64_t y, int64_t x) const;
 };

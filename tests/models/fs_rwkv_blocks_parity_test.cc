@@ -134,8 +134,10 @@ TEST_P(FsRwkvTokenBlockParity, OutputsInnerTensorsAndGradients) {
   const auto image_of = [&](const at::Tensor& x) {
     return x.view({image.size(0), rows, cols, c}).permute({0, 3, 1, 2});
   };
-  for (const auto& [mode, suffix] :
+  for (const auto& form :
        {std::pair{WkvMode::kExact, std::string("E")}, {WkvMode::kOfficial64, "O"}}) {
+    const WkvMode mode = form.first;
+    const std::string& suffix = form.second;
     const at::Tensor want = Tensor(file, "out_" + suffix);
     {  // float32: both paths, inner tensors
       const ParameterStore store = Store(file, "param.", "b.", at::kFloat);
