@@ -362,6 +362,29 @@ struct Tokens {
   AVOCET_HOST_DEVICE V Weight(int64_t n) const { return ExpBelow(k.Load(n), reference) * scale; }
 };
 
+// Fills, from the last token of a segment to the first, its tokens and, for each, what it has of
+// itself with its bonus and of later tokens.
+template <bool apart, typename B, typename T>
+AVOCET_HOST_DEVICE void GatherLater(const B& b, const Constants<T>& constants,
+                                    const Segment<T>& segment, Span span, Prefetcher& inputs,
+                                    Sums<Vector<T>>* tokens, Sums<Vector<T>>* later) {
+  using V = Vector<T>;
+  const V bonus = constants.bonus;
+  const int64_t last = span.length - 1;
+  const Tokens source(b, segment, span);
+  Scan<V, apart> future(segment.future);
+  const auto gather = [&](int64_t n, int64_t i) AVOCET_INLINED {
+    const V e = source.Weight(n), ev = e * source.v.Load(n);
+    tokens[n].num = ev;
+    tokens[n].den = e;
+    const Sums<V> sums = future.After(constants.power[last - n]);
+    later[n].num = MulAdd(bonus, ev, sums.num);
+    later[n].den = MulAdd(bonus, e, sums.den);
+    future.Step(ev, e, constants.lambda[i]);
+  };
+  Downward(span.length, inputs, gather);
+}
+
 template <typename S, bool apart>
 void OutputsOf(const WkvForwardArgs<S>& a, WkvTile tile) {
   using T = typename WkvState<S>::Type;
@@ -379,28 +402,16 @@ void OutputsOf(const WkvForwardArgs<S>& a, WkvTile tile) {
     outputs.Start(following);
   };
   Sums<V> tokens[kWkvLongestSegment];
-  Sums<V> later[kWkvLongestSegment];  // the token with its bonus, and later tokens
+  Sums<V> later[kWkvLongestSegment];
   const auto work = [&](const auto& b, int64_t s) AVOCET_APART {
     const Constants<T>& constants = workspace.ConstantsOf(b.index);
     const Segment<T>& segment = workspace.Segments(b.index)[s];
     const Span span = SpanOf(s, a.tokens);
-    const V bonus = constants.bonus;
     const V* power = constants.power;
     const V* lambda = constants.lambda;
-    const int64_t last = span.length - 1;
     const auto y = b.RowsOf(a.y).From(span.begin);
-    const Tokens source(b, segment, span);
-    Scan<V, apart> future(segment.future), past(segment.past);
-    const auto gather = [&](int64_t n, int64_t i) AVOCET_INLINED {
-      const V e = source.Weight(n), ev = e * source.v.Load(n);
-      tokens[n].num = ev;
-      tokens[n].den = e;
-      const Sums<V> sums = future.After(power[last - n]);
-      later[n].num = MulAdd(bonus, ev, sums.num);
-      later[n].den = MulAdd(bonus, e, sums.den);
-      future.Step(ev, e, lambda[i]);
-    };
-    Downward(span.length, inputs, gather);
+    Scan<V, apart> past(segment.past);
+    GatherLater<apart>(b, constants, segment, span, inputs, tokens, later);
     const auto visit = [&](int64_t n, int64_t i) AVOCET_INLINED {
       const Sums<V> sums = past.After(power[n]);
       y.Store(n, Ratio(sums.num + later[n].num, sums.den + later[n].den));
@@ -434,29 +445,18 @@ void AdjointsOf(const WkvBackwardArgs<S>& a, WkvTile tile) {
     gradients.Start(following);
   };
   Sums<V> tokens[kWkvLongestSegment];
-  Sums<V> later[kWkvLongestSegment];  // the token with its bonus, and later tokens
+  Sums<V> later[kWkvLongestSegment];
   const auto work = [&](const auto& b, int64_t s) AVOCET_APART {
     const Constants<T>& constants = workspace.ConstantsOf(b.index);
     const Segment<T>& segment = workspace.Segments(b.index)[s];
     const Span span = SpanOf(s, a.tokens);
     const auto g = b.RowsOf(a.g).From(span.begin);
-    const V bonus = constants.bonus;
     const V* power = constants.power;
     const V* lambda = constants.lambda;
     const int64_t last = span.length - 1;
     Sums<V>* adjoints = workspace.AdjointTokens(b.index) + span.begin;
-    const Tokens source(b, segment, span);
-    Scan<V, apart> future(segment.future), past(segment.past);
-    const auto gather = [&](int64_t n, int64_t i) AVOCET_INLINED {
-      const V e = source.Weight(n), ev = e * source.v.Load(n);
-      tokens[n].num = ev;
-      tokens[n].den = e;
-      const Sums<V> sums = future.After(power[last - n]);
-      later[n].num = MulAdd(bonus, ev, sums.num);
-      later[n].den = MulAdd(bonus, e, sums.den);
-      future.Step(ev, e, lambda[i]);
-    };
-    Downward(span.length, inputs, gather);
+    Scan<V, apart> past(segment.past);
+    GatherLater<apart>(b, constants, segment, span, inputs, tokens, later);
     Sums<V> past_adjoint{V{}, V{}}, future_adjoint{V{}, V{}};
     const auto visit = [&](int64_t n, int64_t i) AVOCET_INLINED {
       const Sums<V> sums = past.After(power[n]);

@@ -23,7 +23,7 @@ struct SegmentOptions {
   bool probabilities = false;         // also write NAME_prob_<label>.nii.gz (float32)
   std::string tta = "none";           // "none", "flip", "flip-rot"
   int batch = 8;                      // slices a batch, >= 1
-  std::string precision = "float32";  // of matrix products; "bfloat16" on the CPU only
+  std::string precision = "float32";  // of matrix products; also "bfloat16", on a GPU "tf32"
   std::string wkv;                    // "" = what the model says
   bool force = false;                 // run although the image does not fit the model's metadata
   DeviceRequest device;
