@@ -72,6 +72,15 @@ class SourceHeader {
   virtual std::vector<std::pair<std::string, std::string>> Fields() const { return {}; }
 };
 
+// What a reader assumed because its source does not state it. By default everything is stated.
+struct Assumptions {
+  bool orientation = false;     // direction and origin: left and right of the patient are unknown
+  bool in_plane_size = false;   // spacing[0] and spacing[1]: lengths in the slice are unknown
+  bool slice_distance = false;  // spacing[2]: lengths across slices, and volumes, are unknown
+
+  bool Any() const { return orientation || in_plane_size || slice_distance; }
+};
+
 // A scalar or multi-component image: a plain buffer of stored values with geometry. Cheap to move;
 // copying copies the voxels.
 struct Volume {
@@ -83,6 +92,14 @@ struct Volume {
   std::vector<std::byte> data;  // frames * voxels * components * SizeOf(type), host byte order
   std::shared_ptr<const SourceHeader> source;  // may be null
   std::string modality;                        // "" when unknown; "CT", "MR", ...
+  Assumptions assumed;
+  // True when the reader resampled a tilted or unevenly spaced source onto this even grid.
+  bool resampled = false;
+  // DICOM identity of the physical space and of the image series; "" where the source has none.
+  // Positions of two volumes whose frames of reference are both known and differ are not
+  // comparable.
+  std::string frame_of_reference_uid;
+  std::string series_instance_uid;
   // What a derived volume is ("synthetic, ..."); ASCII, written where a format has a place for it
   // (NIfTI descrip, 79 characters; NRRD content; MetaImage Comment). Readers fill it by
   // NoteIfComputed alone: other free text may name a patient.

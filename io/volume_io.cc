@@ -119,6 +119,10 @@ Volume ZerosLike(const Volume& like, VoxelType type) {
   } else {
     volume.source = like.source;
   }
+  volume.assumed = like.assumed;
+  volume.resampled = like.resampled;
+  volume.frame_of_reference_uid = like.frame_of_reference_uid;
+  volume.series_instance_uid = like.series_instance_uid;
   return volume;
 }
 
