@@ -85,6 +85,29 @@ add_library(avocet_nifti_c INTERFACE)
 target_include_directories(avocet_nifti_c SYSTEM INTERFACE "${AVOCET_NIFTI_INCLUDE}")
 target_link_libraries(avocet_nifti_c INTERFACE "${AVOCET_NIFTI_LIBRARY}")
 
+# ITK: volumes come in through its image factory, and its filters process them. Its own CMake package
+# prints some 150 lines about unrelated modules, so targets are named by hand:
+# avocet_itk (images, factory), avocet_itk_formats (the stock readers that a child process runs) and
+# avocet_itk_filters. NIfTI and GDCM are never linked: io/README.md says why.
+find_path(AVOCET_ITK_INCLUDE NAMES itkImageIOBase.h PATH_SUFFIXES ITK-5.4 ITK-5.3 ITK-5.2 REQUIRED)
+string(REGEX MATCH "[0-9]+\\.[0-9]+$" AVOCET_ITK_VERSION "${AVOCET_ITK_INCLUDE}")
+function(avocet_itk_target name)
+  add_library(${name} INTERFACE)
+  target_include_directories(${name} SYSTEM INTERFACE "${AVOCET_ITK_INCLUDE}")
+  foreach(module ${ARGN})
+    find_library(AVOCET_ITK_${module} NAMES ${module}-${AVOCET_ITK_VERSION} ${module} REQUIRED)
+    target_link_libraries(${name} INTERFACE "${AVOCET_ITK_${module}}")
+  endforeach()
+endfunction()
+avocet_itk_target(avocet_itk ITKIOImageBase ITKCommon itksys itkvnl_algo itkvnl itkvcl)
+avocet_itk_target(avocet_itk_formats ITKIONRRD ITKNrrdIO ITKIOMeta ITKMetaIO ITKIOTIFF ITKIOVTK ITKIOGIPL
+  ITKIOMRC ITKIOMINC)
+target_link_libraries(avocet_itk_formats INTERFACE avocet_itk)
+avocet_itk_target(avocet_itk_filters ITKBiasCorrection ITKRegistrationMethodsv4 ITKOptimizersv4 ITKTransform
+  ITKIOTransformBase ITKIOTransformInsightLegacy ITKSmoothing ITKMathematicalMorphology ITKLabelMap
+  ITKStatistics ITKMesh ITKFFT ITKPolynomials ITKFastMarching)
+target_link_libraries(avocet_itk_filters INTERFACE avocet_itk)
+
 # DCMTK: data sets (DICOM SEG, RTSTRUCT, de-identification) and its JPEG and JPEG-LS codecs; OpenJPEG for
 # JPEG 2000. DCMTK's own CMake package names every module.
 find_path(AVOCET_DCMTK_INCLUDE NAMES dcmtk/dcmdata/dctk.h REQUIRED)
