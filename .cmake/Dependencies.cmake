@@ -60,6 +60,7 @@ if(AVOCET_KERNELS_ONLY)
 endif()
 
 find_package(ZLIB REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
 find_package(BZip2 REQUIRED)
 find_package(PNG REQUIRED)
 find_package(JPEG REQUIRED)
@@ -77,13 +78,6 @@ endif()
 if(AVOCET_BENCH)
   find_package(benchmark REQUIRED)
 endif()
-
-# Only the header <nifti1.h>/<nifti2.h> (file layout) and the small affine helpers are used.
-find_path(AVOCET_NIFTI_INCLUDE NAMES nifti2_io.h PATH_SUFFIXES nifti REQUIRED)
-find_library(AVOCET_NIFTI_LIBRARY NAMES nifti2 REQUIRED)
-add_library(avocet_nifti_c INTERFACE)
-target_include_directories(avocet_nifti_c SYSTEM INTERFACE "${AVOCET_NIFTI_INCLUDE}")
-target_link_libraries(avocet_nifti_c INTERFACE "${AVOCET_NIFTI_LIBRARY}")
 
 # ITK: volumes come in through its image factory, and its filters process them. Its own CMake package
 # prints some 150 lines about unrelated modules, so targets are named by hand:

@@ -94,10 +94,10 @@ size_t ChooseArray(const std::vector<ArrayInfo>& arrays, const std::string& memb
 }
 
 Volume VolumeFromArray(const ArrayInfo& info, std::vector<std::byte> data, const std::string& file,
-                       std::vector<std::string> notes) {
+                       std::vector<std::string> notes, bool voxels) {
   const size_t width = SizeOf(info.type);
   const std::vector<int64_t>& shape = info.shape;
-  if (data.size() != CheckedByteCount(shape, width, file)) {
+  if (voxels && data.size() != CheckedByteCount(shape, width, file)) {
     throw IoError("cannot read '" + file + "': its array '" + Printable(info.name) +
                   "' does not hold what its shape says; the file is damaged");
   }
@@ -125,7 +125,7 @@ Volume VolumeFromArray(const ArrayInfo& info, std::vector<std::byte> data, const
     std::vector<int64_t> sizes{c, b, a};  // fastest first
     if (slices_last) {
       sizes.push_back(volume.frames);
-      data = PermuteAxes(data, sizes, {1, 2, 0, 3}, width);
+      if (voxels) data = PermuteAxes(data, sizes, {1, 2, 0, 3}, width);
       size = {b, a, c};
     } else {
       size = {c, b, a};
@@ -142,6 +142,7 @@ Volume VolumeFromArray(const ArrayInfo& info, std::vector<std::byte> data, const
   volume.notes.push_back(
       "the file knows no voxel size and no orientation; 1 mm and axes to the left, back and top "
       "are assumed, so left and right may be swapped");
+  if (!voxels) return volume;
   volume.data = std::move(data);
   NoteNonFinite(volume);
   if (IsLabelName(info.name) && volume.components == 1 && volume.frames == 1) {

@@ -37,8 +37,9 @@ size_t ChooseArray(const std::vector<ArrayInfo>& arrays, const std::string& memb
 // when the sizes say so (spec: two equal sizes are the plane, else the smallest is D); four are
 // frames of volumes. Throws IoError for other shapes. For arrays called label, mask, ... the order
 // of the labels (Synapse, BTCV-like, ACDC, M&Ms) is told from where the structures lie.
+// Without `voxels` (`data` is empty) only what the shape tells.
 Volume VolumeFromArray(const ArrayInfo& info, std::vector<std::byte> data, const std::string& file,
-                       std::vector<std::string> notes);
+                       std::vector<std::string> notes, bool voxels = true);
 
 // What the anatomy tells of the label order, one sentence each; empty when it tells nothing.
 std::vector<std::string> LabelOrderNotes(const Volume& labels);

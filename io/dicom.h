@@ -76,6 +76,9 @@ struct DicomReadOptions {
   // Resample a series with gantry tilt, missing or unevenly spaced slices linearly onto a regular
   // grid (slice distance: the smallest gap). Without it such a series is refused.
   bool regularise = false;
+  // False: no pixel is decoded and Volume::data is empty (a series that is regularised is read all
+  // the same).
+  bool voxels = true;
 };
 
 // Recognises DICOM by its first bytes (1 KiB): "DICM" after the preamble, or a data set without

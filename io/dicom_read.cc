@@ -138,14 +138,15 @@ Volume ReadDicomSeries(const DicomSeries& series, const DicomReadOptions& option
     throw IoError("cannot read " + whose + ": " + std::to_string(packed) +
                   " bytes claim to unpack to " + std::to_string(total));
   }
+  const bool voxels = options.voxels || regularise;
   try {
-    volume.data.resize(total);
+    if (voxels) volume.data.resize(total);
   } catch (const std::bad_alloc&) {
     throw IoError("cannot read " + whose + ": not enough memory for " +
                   std::to_string(total >> 20) + " MiB");
   }
 
-  const std::vector<Run> runs = MakeRuns(plan.frames);
+  const std::vector<Run> runs = voxels ? MakeRuns(plan.frames) : std::vector<Run>();
   std::mutex mutex;
   bool dirty = false;
   ParallelFor(
@@ -252,6 +253,24 @@ Volume ReadDicomSeries(const DicomSeries& series, const DicomReadOptions& option
 
 namespace {
 
+Volume ReadChosen(const std::filesystem::path& path, const ReadOptions& options, bool voxels) {
+  SilentProgress silent;
+  Progress& progress = options.progress ? *options.progress : silent;
+  PartOf scanning(progress, 0, 0.4), reading(progress, 0.4, 1);
+  const DicomTree tree = ScanDicom(path, scanning);
+  const DicomSeries& series = ChooseSeries(tree, options.series, path.string());
+  DicomReadOptions read;
+  read.regularise = options.regularise;
+  read.voxels = voxels;
+  Volume volume = ReadDicomSeries(series, read, reading);
+  if (!tree.skipped.empty()) {
+    volume.notes.push_back(std::to_string(tree.skipped.size()) +
+                           " DICOM files beside it could not be read, and slices may be "
+                           "missing; 'avocet info' names them");
+  }
+  return volume;
+}
+
 class Dicom final : public Format {
  public:
   const char* Name() const override { return "DICOM"; }
@@ -261,7 +280,13 @@ class Dicom final : public Format {
     return head.empty() ? std::filesystem::is_directory(path, ignored) : LooksLikeDicom(head);
   }
   Volume Read(const std::filesystem::path& path) const override {
-    return ReadVolume(path, ReadOptions());
+    return Read(path, ReadOptions());
+  }
+  Volume Read(const std::filesystem::path& path, const ReadOptions& options) const override {
+    return ReadChosen(path, options, true);
+  }
+  Volume ReadInformation(const std::filesystem::path& path) const override {
+    return ReadChosen(path, ReadOptions(), false);
   }
   // A slice of a series is no volume of its own.
   Listing InFolders() const override { return Listing::kNever; }

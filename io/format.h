@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/volume.h"
+#include "io/volume_io.h"
 
 namespace avocet::io {
 
@@ -38,6 +39,12 @@ class Format {
 
   // Sizes are checked against the file before memory is taken. Throws IoError.
   virtual Volume Read(const std::filesystem::path& path) const = 0;
+  // The same with options; the default refuses all but default ones. Throws IoError, Cancelled.
+  virtual Volume Read(const std::filesystem::path& path, const ReadOptions& options) const;
+
+  // What Read gives, without voxels (Volume::data is empty) where the header alone can tell; notes
+  // about the voxels are missing then. The default reads the whole file. Throws IoError.
+  virtual Volume ReadInformation(const std::filesystem::path& path) const { return Read(path); }
 
   virtual bool CanWrite() const { return false; }
   // Atomically (io::AtomicFile). Throws IoError; the default says that the format is not written.

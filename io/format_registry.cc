@@ -56,6 +56,13 @@ void Format::Write(const Volume&, const fs::path& path) const {
                 WritableExtensions());
 }
 
+Volume Format::Read(const fs::path& path, const ReadOptions& options) const {
+  if (!options.AreDefault()) {
+    throw IoError("'" + path.string() + "' is not DICOM: --series and --regularise do not apply");
+  }
+  return Read(path);
+}
+
 const Format* FindFormat(const fs::path& path) {
   std::vector<std::byte> bytes;
   std::error_code ignored;

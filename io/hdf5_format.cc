@@ -48,7 +48,7 @@ class Child {
  public:
   Child(const fs::path& path, std::string member)
       : name_(path.string()), member_(std::move(member)), path_(path) {}
-  void Run(PipeWriter& out);
+  void Run(PipeWriter& out, bool voxels);
 
  private:
   [[noreturn]] void Refuse(const std::string& why) const {
@@ -208,7 +208,7 @@ void Child::CheckStorage(hid_t dataset, uint64_t bytes) const {
   }
 }
 
-void Child::Run(PipeWriter& out) {
+void Child::Run(PipeWriter& out, bool voxels) {
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   H5PLset_loading_state(0);  // no code from files named by the environment
   const Id access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
@@ -245,16 +245,20 @@ void Child::Run(PipeWriter& out) {
   if (!dataset.ok()) Refuse("its array '" + info.name.substr(0, 60) + "' is damaged");
   const Id type(H5Dget_type(dataset), H5Tclose);
   CheckStorage(dataset, bytes / SizeOf(info.type) * H5Tget_size(type));
-  CheckMemory(bytes, name_);
-  // 20 MB/s is slower than any machine unpacks; chunks come on top of the values.
-  LimitWork(kHeaderSeconds + static_cast<double>(bytes) / 20e6, kLibraryBytes + 3 * bytes);
-  std::vector<std::byte> data(bytes);
-  // h5py's booleans are an enumeration, which converts to no integer; its bytes are read as stored.
-  const hid_t memory =
-      H5Tget_class(type) == H5T_ENUM ? static_cast<hid_t>(type) : MemoryType(info.type);
-  if (H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()) < 0) {
-    Refuse("the values of its array '" + info.name.substr(0, 60) +
-           "' are damaged or cut off; copy or download it again");
+  std::vector<std::byte> data;
+  if (voxels) {
+    CheckMemory(bytes, name_);
+    // 20 MB/s is slower than any machine unpacks; chunks come on top of the values.
+    LimitWork(kHeaderSeconds + static_cast<double>(bytes) / 20e6, kLibraryBytes + 3 * bytes);
+    data.resize(bytes);
+    // h5py's booleans are an enumeration, which converts to no integer; its bytes are read as
+    // stored.
+    const hid_t memory =
+        H5Tget_class(type) == H5T_ENUM ? static_cast<hid_t>(type) : MemoryType(info.type);
+    if (H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()) < 0) {
+      Refuse("the values of its array '" + info.name.substr(0, 60) +
+             "' are damaged or cut off; copy or download it again");
+    }
   }
   out.Text(info.name);
   out.Number(static_cast<int64_t>(info.type));
@@ -275,11 +279,15 @@ class Hdf5 final : public Format {
     // A user block may stand before it (MATLAB: 512 bytes).
     return head.substr(0, 8) == kMagic || (head.size() >= 520 && head.substr(512, 8) == kMagic);
   }
-  Volume Read(const fs::path& path) const override {
+  Volume Read(const fs::path& path) const override { return ReadPart(path, true); }
+  Volume ReadInformation(const fs::path& path) const override { return ReadPart(path, false); }
+
+ private:
+  static Volume ReadPart(const fs::path& path, bool voxels) {
     const MemberPath where = SplitMember(path);
     const std::string name = where.file.string();
-    AnswerReader answer =
-        RunIsolated(name, [&](PipeWriter& out) { Child(where.file, where.member).Run(out); });
+    AnswerReader answer = RunIsolated(
+        name, [&](PipeWriter& out) { Child(where.file, where.member).Run(out, voxels); });
     ArrayInfo info;
     info.name = answer.Text();
     info.type = static_cast<VoxelType>(answer.Number());
@@ -294,7 +302,7 @@ class Hdf5 final : public Format {
     shown->Add("shape", shape);
     std::vector<std::string> notes;
     for (int64_t i = answer.Number(); i > 0; --i) notes.push_back(answer.Text());
-    Volume volume = VolumeFromArray(info, answer.Rest(), name, std::move(notes));
+    Volume volume = VolumeFromArray(info, answer.Rest(), name, std::move(notes), voxels);
     volume.source = shown;
     return volume;
   }

@@ -83,7 +83,9 @@ std::string SerializeNiftiHeader(const nifti_2_header& header, NiftiSource::Vers
 bool LooksLikeNifti(const std::vector<std::byte>& first_bytes);
 
 // `path` is a .nii file, or either half of a pair; gzip is found by content. Throws IoError.
-Volume ReadNifti(const std::filesystem::path& path);
+// Without `voxels` their bytes are not read, though the length of a file that is not packed is
+// checked.
+Volume ReadNifti(const std::filesystem::path& path, bool voxels = true);
 
 // Writes .nii, .nii.gz or a .hdr/.img pair (by the extension; either half names the pair).
 void WriteNifti(const Volume& volume, const std::filesystem::path& path);

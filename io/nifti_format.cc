@@ -9,6 +9,18 @@ namespace avocet::io {
 namespace fs = std::filesystem;
 namespace {
 
+Volume ReadPart(const fs::path& path, bool voxels) {
+  Volume volume = ReadNifti(path, voxels);
+  const bool compressed = ByteSource(path).compressed();
+  const std::string extension = VolumeExtension(path);
+  const bool says_gzip = extension.size() > 3 && extension.substr(extension.size() - 3) == ".gz";
+  if (!extension.empty() && compressed != says_gzip) {
+    volume.notes.push_back(compressed ? "the file is gzip, though its name does not end in .gz"
+                                      : "the file is not gzip, though its name ends in .gz");
+  }
+  return volume;
+}
+
 class Nifti final : public Format {
  public:
   const char* Name() const override { return "NIfTI"; }
@@ -26,17 +38,8 @@ class Nifti final : public Format {
     return LooksLikeNifti(std::vector<std::byte>(bytes, bytes + std::min<size_t>(head.size(), 4)));
   }
 
-  Volume Read(const fs::path& path) const override {
-    Volume volume = ReadNifti(path);
-    const bool compressed = ByteSource(path).compressed();
-    const std::string extension = VolumeExtension(path);
-    const bool says_gzip = extension.size() > 3 && extension.substr(extension.size() - 3) == ".gz";
-    if (!extension.empty() && compressed != says_gzip) {
-      volume.notes.push_back(compressed ? "the file is gzip, though its name does not end in .gz"
-                                        : "the file is not gzip, though its name ends in .gz");
-    }
-    return volume;
-  }
+  Volume Read(const fs::path& path) const override { return ReadPart(path, true); }
+  Volume ReadInformation(const fs::path& path) const override { return ReadPart(path, false); }
 
   bool CanWrite() const override { return true; }
   void Write(const Volume& volume, const fs::path& path) const override {

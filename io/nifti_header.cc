@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Header fields of NIfTI-1, NIfTI-2 and ANALYZE 7.5 to and from bytes, and the grid they describe.
-#include <nifti2_io.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -10,12 +8,10 @@
 #include "app/base/error.h"
 #include "io/header_text.h"
 #include "io/nifti.h"
+#include "io/nifti_layout.h"
 
 namespace avocet::io {
 namespace {
-
-static_assert(sizeof(nifti_1_header) == 348, "layout of nifti1.h");
-static_assert(sizeof(nifti_2_header) == 540, "layout of nifti2.h");
 
 template <typename T>
 void Swap(T& value) {
@@ -334,11 +330,15 @@ Geometry NiftiSource::ReadGeometry(const std::string& name, std::vector<std::str
     if (!(squared < 1.01)) {
       has_qform = false;  // NaN or no rotation
     } else {
-      const double qfac = h.pixdim[0] < 0 ? -1 : 1;
-      const nifti_dmat44 matrix = nifti_quatern_to_dmat44(
-          b, c, d, h.qoffset_x, h.qoffset_y, h.qoffset_z, pixdim[0], pixdim[1], pixdim[2], qfac);
+      const std::array<double, 9> rotation =
+          MatrixOfNiftiRotation({b, c, d, h.pixdim[0] < 0 ? -1.0 : 1.0});
+      const double offset[3] = {h.qoffset_x, h.qoffset_y, h.qoffset_z};
       for (int row = 0; row < 3; ++row) {
-        for (int column = 0; column < 4; ++column) qform.m[row][column] = matrix.m[row][column];
+        for (int column = 0; column < 3; ++column) {
+          qform.m[row][column] =
+              rotation[row * 3 + column] * (pixdim[column] > 0 ? pixdim[column] : 1.0);
+        }
+        qform.m[row][3] = offset[row];
       }
       has_qform = IsUsable(qform);
     }

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <nifti2_io.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -10,6 +8,7 @@
 #include "app/base/error.h"
 #include "io/byte_source.h"
 #include "io/nifti.h"
+#include "io/nifti_layout.h"
 #include "io/voxel_data.h"
 
 namespace avocet::io {
@@ -167,7 +166,7 @@ ValueScaling ReadScaling(const nifti_2_header& h, Version version,
 
 }  // namespace
 
-Volume ReadNifti(const fs::path& path) {
+Volume ReadNifti(const fs::path& path, bool voxels) {
   const std::string extension = InnerExtension(path);
   fs::path header_path = path;
   if (extension == ".img") {
@@ -268,17 +267,21 @@ Volume ReadNifti(const fs::path& path) {
   }
   source->set_extensions(ParseExtensions(area, source->big_endian(), volume.notes));
 
-  const uint64_t got = stream->Append(volume.data, static_cast<uint64_t>(needed));
-  if (got != static_cast<uint64_t>(needed)) {
-    ThrowTooShort(stream->path().string(), stream->position(),
-                  static_cast<uint64_t>(offset) + needed);
-  }
-  if (stream->Finish(kTrailingMargin)) {
-    volume.notes.push_back("the file is longer than its header says; the rest is ignored");
+  if (voxels) {
+    const uint64_t got = stream->Append(volume.data, static_cast<uint64_t>(needed));
+    if (got != static_cast<uint64_t>(needed)) {
+      ThrowTooShort(stream->path().string(), stream->position(),
+                    static_cast<uint64_t>(offset) + needed);
+    }
+    if (stream->Finish(kTrailingMargin)) {
+      volume.notes.push_back("the file is longer than its header says; the rest is ignored");
+    }
   }
   NoteIfComputed(std::string_view(h.descrip, strnlen(h.descrip, sizeof h.descrip)), volume);
-  if (source->big_endian()) SwapValues(volume.data, static_cast<size_t>(width));
-  NoteNonFinite(volume);
+  if (voxels) {
+    if (source->big_endian()) SwapValues(volume.data, static_cast<size_t>(width));
+    NoteNonFinite(volume);
+  }
   volume.source = source;
   return volume;
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <nifti2_io.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include "io/deflate.h"
 #include "io/file_util.h"
 #include "io/nifti.h"
+#include "io/nifti_layout.h"
 
 namespace avocet::io {
 namespace fs = std::filesystem;
@@ -61,26 +61,24 @@ bool SameGrid(const Geometry& a, const Geometry& b) {
 // Both forms, code "scanner", from a geometry that came from no NIfTI file. A sheared one has no
 // qform: its code is 0 then, and the quaternion is that of the nearest rotation.
 void SetGrid(nifti_2_header& h, const Geometry& geometry) {
-  nifti_dmat44 ras = {};
+  double* const rows[3] = {h.srow_x, h.srow_y, h.srow_z};
+  std::array<double, 9> columns{};
   for (int row = 0; row < 3; ++row) {
     const double ras_from_lps = row < 2 ? -1 : 1;
     for (int column = 0; column < 3; ++column) {
-      ras.m[row][column] =
-          ras_from_lps * geometry.direction[row * 3 + column] * geometry.spacing[column] + 0.0;
+      columns[row * 3 + column] = ras_from_lps * geometry.direction[row * 3 + column];
+      rows[row][column] = columns[row * 3 + column] * geometry.spacing[column] + 0.0;
     }
-    ras.m[row][3] = ras_from_lps * geometry.origin[row] + 0.0;
+    rows[row][3] = ras_from_lps * geometry.origin[row] + 0.0;
   }
-  ras.m[3][3] = 1;
-  for (int column = 0; column < 4; ++column) {
-    h.srow_x[column] = ras.m[0][column];
-    h.srow_y[column] = ras.m[1][column];
-    h.srow_z[column] = ras.m[2][column];
-  }
-  double ignored[3];
-  double qfac = 1;
-  nifti_dmat44_to_quatern(ras, &h.quatern_b, &h.quatern_c, &h.quatern_d, &h.qoffset_x, &h.qoffset_y,
-                          &h.qoffset_z, &ignored[0], &ignored[1], &ignored[2], &qfac);
-  h.pixdim[0] = qfac;
+  h.qoffset_x = h.srow_x[3];
+  h.qoffset_y = h.srow_y[3];
+  h.qoffset_z = h.srow_z[3];
+  const NiftiRotation rotation = NiftiRotationNear(columns);
+  h.quatern_b = rotation.b;
+  h.quatern_c = rotation.c;
+  h.quatern_d = rotation.d;
+  h.pixdim[0] = rotation.qfac;
   for (int i = 0; i < 3; ++i) h.pixdim[i + 1] = geometry.spacing[i];
   for (int i = 4; i < 8; ++i) h.pixdim[i] = 1;
   h.sform_code = NIFTI_XFORM_SCANNER_ANAT;

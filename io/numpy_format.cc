@@ -113,9 +113,9 @@ NpyHeader ParseNpy(const std::vector<std::byte>& head, const std::string& name) 
 
 // The values behind the header, in C order and in our types.
 Volume FinishNpy(NpyHeader header, std::vector<std::byte> data, const std::string& file,
-                 std::vector<std::string> notes, bool npz) {
+                 std::vector<std::string> notes, bool npz, bool voxels) {
   if (header.swap) SwapValues(data, header.stored_width);
-  if (header.half) {
+  if (header.half && voxels) {
     std::vector<std::byte> widened(data.size() * 2);
     for (size_t i = 0; 2 * i + 1 < data.size(); ++i) {
       uint16_t half = 0;
@@ -126,7 +126,7 @@ Volume FinishNpy(NpyHeader header, std::vector<std::byte> data, const std::strin
     data = std::move(widened);
     notes.push_back("its 16-bit floats are widened to 32 bits");
   }
-  if (header.fortran) {
+  if (header.fortran && voxels) {
     const auto n = static_cast<int>(header.info.shape.size());
     std::vector<int> order;
     for (int i = n - 1; i >= 0; --i) order.push_back(i);
@@ -139,7 +139,7 @@ Volume FinishNpy(NpyHeader header, std::vector<std::byte> data, const std::strin
     shape += (shape.empty() ? "" : " ") + std::to_string(size);
   shown->Add("shape", shape);
   shown->Add("fortran_order", header.fortran ? "True" : "False");
-  Volume volume = VolumeFromArray(header.info, std::move(data), file, std::move(notes));
+  Volume volume = VolumeFromArray(header.info, std::move(data), file, std::move(notes), voxels);
   volume.source = shown;
   return volume;
 }
@@ -155,7 +155,11 @@ class Npy final : public Format {
   bool Recognises(const fs::path&, std::string_view head) const override {
     return head.substr(0, 6) == "\x93NUMPY";
   }
-  Volume Read(const fs::path& path) const override {
+  Volume Read(const fs::path& path) const override { return ReadPart(path, true); }
+  Volume ReadInformation(const fs::path& path) const override { return ReadPart(path, false); }
+
+ private:
+  static Volume ReadPart(const fs::path& path, bool voxels) {
     const MemberPath where = SplitMember(path);
     const std::string name = path.string();
     ByteSource source(where.file);
@@ -168,6 +172,7 @@ class Npy final : public Format {
     const uint64_t bytes = StoredBytes(header, name);
     if (bytes > source.capacity())
       ThrowTooShort(name, source.capacity(), bytes, source.compressed());
+    if (!voxels) return FinishNpy(std::move(header), {}, name, {}, false, false);
     std::vector<std::byte> data(head.begin() + static_cast<ptrdiff_t>(header.data_offset),
                                 head.end());
     std::vector<std::string> notes;
@@ -177,7 +182,7 @@ class Npy final : public Format {
       notes.push_back("the file is longer than its header says; the rest is ignored");
     }
     data.resize(bytes);
-    return FinishNpy(std::move(header), std::move(data), name, std::move(notes), false);
+    return FinishNpy(std::move(header), std::move(data), name, std::move(notes), false, true);
   }
 };
 
@@ -341,7 +346,11 @@ class Npz final : public Format {
     return (first.size() > 4 && first.substr(first.size() - 4) == ".npy") ||
            VolumeExtension(path) == ".npz";
   }
-  Volume Read(const fs::path& path) const override {
+  Volume Read(const fs::path& path) const override { return ReadPart(path, true); }
+  Volume ReadInformation(const fs::path& path) const override { return ReadPart(path, false); }
+
+ private:
+  static Volume ReadPart(const fs::path& path, bool voxels) {
     const MemberPath where = SplitMember(path);
     const std::string name = where.file.string();
     std::vector<std::byte> bytes;
@@ -378,10 +387,11 @@ class Npz final : public Format {
     NpyHeader& header = headers[chosen];
     const uint64_t needed = StoredBytes(header, name) + header.data_offset;
     if (needed != entries[chosen]->size) ThrowTooShort(name, entries[chosen]->size, needed);
+    if (!voxels) return FinishNpy(header, {}, name, std::move(notes), true, false);
     std::vector<std::byte> data = zip.Unpacked(*entries[chosen], UINT64_MAX);
     bytes = {};
     data.erase(data.begin(), data.begin() + static_cast<ptrdiff_t>(header.data_offset));
-    return FinishNpy(header, std::move(data), name, std::move(notes), true);
+    return FinishNpy(header, std::move(data), name, std::move(notes), true, true);
   }
 };
 

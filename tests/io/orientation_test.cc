@@ -3,12 +3,11 @@
 // The source header is made by hand, so that each combination of codes exists; the expected affine
 // is computed here from the orientation and not by the code under test.
 #include <gtest/gtest.h>
-#include <nifti2_io.h>
-
 #include <algorithm>
 #include <cstring>
 
 #include "io/nifti.h"
+#include "io/nifti_layout.h"
 #include "io/volume_io.h"
 #include "tests/io/io_test_util.h"
 #include "tests/support/test_support.h"
