@@ -5,6 +5,9 @@
 
 #include "kernels/fso_shift.h"
 
+// Of the MKL in libtorch_cpu; absent where LibTorch was built without it.
+extern "C" int MKL_Set_Num_Threads_Local(int threads) __attribute__((weak));
+
 namespace avocet::kernels {
 namespace {
 
@@ -16,6 +19,14 @@ at::Tensor Padded(const at::Tensor& vector, int64_t lanes) {
 }
 
 }  // namespace
+
+OneMklThread::OneMklThread() {
+  if (MKL_Set_Num_Threads_Local) before_ = MKL_Set_Num_Threads_Local(1);
+}
+
+OneMklThread::~OneMklThread() {
+  if (MKL_Set_Num_Threads_Local) MKL_Set_Num_Threads_Local(before_);
+}
 
 FsoMixedInputs::FsoMixedInputs(const at::Tensor& x, const at::Tensor& norm_weight,
                                const at::Tensor& norm_bias, double eps, const at::Tensor& keep,

@@ -17,6 +17,20 @@ namespace avocet::kernels {
 // ones need more rows before the calls stop to matter.
 inline int64_t FsoBand(int64_t channels) { return std::max<int64_t>(256, 24576 / channels); }
 
+// While it lives, MKL's matrix products on this thread use one thread. Inside a parallel region
+// they do so anyway; a loop of one pass runs outside of any, and on some processors (AMD EPYC, MKL
+// 2024.2) the bits of a product depend on the number of threads.
+class OneMklThread {
+ public:
+  OneMklThread();
+  ~OneMklThread();
+  OneMklThread(const OneMklThread&) = delete;
+  OneMklThread& operator=(const OneMklThread&) = delete;
+
+ private:
+  int before_ = 0;
+};
+
 // Calls step(first, count) for all bands of `tokens`, in parallel. Library calls inside it run on
 // one thread.
 template <typename Step>
@@ -24,6 +38,7 @@ void ForBands(int64_t tokens, int64_t channels, Step step) {
   const int64_t height = FsoBand(channels), bands = (tokens + height - 1) / height;
   at::parallel_for(0, bands, 1, [&](int64_t begin, int64_t end) {
     const c10::InferenceMode inference;  // per thread
+    const OneMklThread one_thread;
     for (int64_t band = begin; band < end; ++band) {
       step(band * height, std::min(height, tokens - band * height));
     }
