@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include "kernels/banded_linear.h"
 #include "kernels/depthwise_conv.h"
 #include "kernels/group_norm.h"
 #include "kernels/haar.h"
@@ -188,15 +189,16 @@ at::Tensor FsFidelityBlock::InferLargeSmallConv(const std::string& p, const at::
   const auto map = [&](const char* conv) { return P(p + ".lkp." + conv + ".weight").flatten(1); };
   const Folded first = Fold(p + ".lkp.cv1.bn"), second = Fold(p + ".lkp.cv2.bn"),
                third = Fold(p + ".lkp.cv3.bn"), last = Fold(p + ".bn");
-  at::Tensor z =
-      at::linear(x.permute({0, 2, 3, 1}), map("cv1.c") * first.scale.unsqueeze(1), first.shift)
-          .relu_()
-          .permute({0, 3, 1, 2});
+  at::Tensor z = kernels::BandedLinear(x.permute({0, 2, 3, 1}),
+                                       map("cv1.c") * first.scale.unsqueeze(1), first.shift)
+                     .relu_()
+                     .permute({0, 3, 1, 2});
   z = Depthwise(p + ".lkp.cv2.c", z).permute({0, 2, 3, 1});
   // Nothing but linear maps between the depthwise convolution and the next activation: one matrix.
   const at::Tensor matrix = map("cv3.c") * third.scale.unsqueeze(1);
-  z = at::linear(z, matrix * second.scale, at::mv(matrix, second.shift) + third.shift).relu_();
-  z = at::linear(z, map("cv4"), P(p + ".lkp.cv4.bias")).permute({0, 3, 1, 2});
+  z = kernels::BandedLinear(z, matrix * second.scale, at::mv(matrix, second.shift) + third.shift)
+          .relu_();
+  z = kernels::BandedLinear(z, map("cv4"), P(p + ".lkp.cv4.bias")).permute({0, 3, 1, 2});
   const std::string norm = p + ".lkp.norm";
   const kernels::ChannelAffine kernel = kernels::GroupNormAffine(
       z, z.size(1) / kKernelTaps, P(norm + ".weight"), P(norm + ".bias"), kEps);
@@ -204,8 +206,8 @@ at::Tensor FsFidelityBlock::InferLargeSmallConv(const std::string& p, const at::
 }
 
 at::Tensor FsFidelityBlock::InferSeparableConv(const std::string& p, const at::Tensor& x) const {
-  const at::Tensor y = at::linear(Depthwise(p + ".depthwise", x).permute({0, 2, 3, 1}),
-                                  P(p + ".pointwise.weight").flatten(1));
+  const at::Tensor y = kernels::BandedLinear(Depthwise(p + ".depthwise", x).permute({0, 2, 3, 1}),
+                                             P(p + ".pointwise.weight").flatten(1));
   return at::layer_norm(y, {y.size(3)}, P(p + ".norm.ln.weight"), P(p + ".norm.ln.bias"), kEps)
       .relu_()
       .permute({0, 3, 1, 2});
@@ -221,11 +223,12 @@ at::Tensor FsFidelityBlock::Infer(const at::Tensor& image) const {
     at::Tensor sum;
     for (int n = 0; n < 3; ++n) {
       const at::Tensor part = path_output(kPaths[n]).permute({0, 2, 3, 1});
-      const at::Tensor rows = part.reshape({-1, c}), columns = matrix.narrow(1, n * c, c).t();
+      const at::Tensor rows = part.reshape({-1, c}), columns = matrix.narrow(1, n * c, c);
+      const at::Tensor product = kernels::BandedLinear(rows, columns);
       if (n == 0) {
-        sum = at::mm(rows, columns);
+        sum = product;
       } else {
-        sum.addmm_(rows, columns);
+        sum.add_(product);
       }
     }
     return sum.view({low.size(0), low.size(2), low.size(3), matrix.size(0)}).permute({0, 3, 1, 2});
@@ -243,7 +246,8 @@ at::Tensor FsFidelityBlock::Infer(const at::Tensor& image) const {
                                   InferSimple(high_name + ".conv" + path, high));
       });
   const at::Tensor high_back =
-      at::linear(high_joined.permute({0, 2, 3, 1}), map(".high_back_conv")).permute({0, 3, 1, 2});
+      kernels::BandedLinear(high_joined.permute({0, 2, 3, 1}), map(".high_back_conv"))
+          .permute({0, 3, 1, 2});
   const at::Tensor weights = FusionWeights(low_back.mean({2, 3}, /*keepdim=*/true) * 0.5);
   const at::Tensor spatial =
       InferLargeSmallConv(".spatial_lsconv", InferSimple(".spatial_conv", x));

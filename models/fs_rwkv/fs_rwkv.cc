@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/base/error.h"
+#include "kernels/banded_linear.h"
 #include "models/fs_rwkv/fidelity_block.h"
 #include "models/fs_rwkv/token_blocks.h"
 
@@ -106,9 +107,9 @@ class Runner {
     return y;
   }
   at::Tensor Reduce(const std::string& name, const at::Tensor& x) const {
-    at::Tensor y =
-        at::linear(x.permute({0, 2, 3, 1}), P(name + ".weight").flatten(1), P(name + ".bias"))
-            .permute({0, 3, 1, 2});
+    at::Tensor y = kernels::BandedLinear(x.permute({0, 2, 3, 1}), P(name + ".weight").flatten(1),
+                                         P(name + ".bias"))
+                       .permute({0, 3, 1, 2});
     Report(name, y);
     return y;
   }
