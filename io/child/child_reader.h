@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "io/child/answer.h"
+
+namespace avocet::io {
+
+// What the child process is asked for.
+struct ChildRequest {
+  std::filesystem::path path;
+  std::string member;  // an array of the file; "" = the one that ChooseArray chooses
+  bool voxels = true;  // false: only what the header tells
+};
+
+// One reader of the program avocet-reader: opens the file under LimitWork and answers. Throws
+// IoError (one sentence that names the file), std::bad_alloc.
+using ChildReader = void (*)(const ChildRequest& request, AnswerWriter& out);
+
+// name, type (VoxelType), 1 when big-endian, rank, sizes, number of notes, notes; voxels.
+void ReadHdf5InChild(const ChildRequest& request, AnswerWriter& out);
+
+}  // namespace avocet::io
