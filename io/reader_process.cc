@@ -68,11 +68,12 @@ double PatienceSeconds(const fs::path& path) {
   return 120 + (ignored ? 0.0 : static_cast<double>(bytes) / 1e6);
 }
 
-// Waits until the child closes its error output, which it does at its end. False when time is up.
-bool WaitForEnd(int errors, double seconds) {
+// Waits until the child closes its error output, which it does at its end, and keeps the first 4
+// KiB of it. False when time is up.
+bool WaitForEnd(int errors, double seconds, std::string& said) {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + std::chrono::duration<double>(seconds);
-  std::array<char, 4096> ignored;
+  std::array<char, 4096> block;
   for (;;) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
@@ -81,8 +82,9 @@ bool WaitForEnd(int errors, double seconds) {
     const int ready = poll(&waiting, 1, static_cast<int>(std::min<int64_t>(left, 60000)));
     if (ready < 0 && errno != EINTR) return false;
     if (ready <= 0) continue;
-    const ssize_t got = read(errors, ignored.data(), ignored.size());
+    const ssize_t got = read(errors, block.data(), block.size());
     if (got == 0 || (got < 0 && errno != EINTR)) return true;
+    if (got > 0 && said.size() < block.size()) said.append(block.data(), static_cast<size_t>(got));
   }
 }
 
@@ -170,6 +172,12 @@ int64_t ReaderAnswer::Number() {
   return value;
 }
 
+double ReaderAnswer::Real() {
+  double value = 0;
+  std::memcpy(&value, Take(sizeof value), sizeof value);
+  return value;
+}
+
 std::string ReaderAnswer::Text() {
   const auto size = static_cast<size_t>(Number());
   return std::string(Take(size), size);
@@ -205,13 +213,19 @@ ReaderAnswer RunReader(const ReaderRequest& request) {
                      "' that reads such files cannot be started (" + std::strerror(child.error) +
                      "); install Avocet again");
   }
-  const bool late = !WaitForEnd(errors.get(), PatienceSeconds(request.path));
+  std::string said;
+  const bool late = !WaitForEnd(errors.get(), PatienceSeconds(request.path), said);
   if (late) kill(child.pid, SIGKILL);
   int status = 0;
   while (waitpid(child.pid, &status, 0) < 0 && errno == EINTR) {
   }
   if (WIFEXITED(status) && !late) {
-    if (WEXITSTATUS(status) == kReaderDone) return ReaderAnswer(memory.Release(), name);
+    if (WEXITSTATUS(status) == kReaderDone) {
+      if (request.errors_count && !said.empty()) {
+        Refuse(name, "the library that reads it finds it damaged; copy or export it again");
+      }
+      return ReaderAnswer(memory.Release(), name);
+    }
     if (WEXITSTATUS(status) == kReaderRefused) {
       throw IoError(ReaderAnswer(memory.Release(), name).Text());
     }

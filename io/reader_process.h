@@ -14,13 +14,15 @@ namespace avocet::io {
 // through shared memory.
 
 struct ReaderRequest {
-  std::string kind;  // "hdf5"
+  std::string kind;  // "hdf5", "itk-vtk", "itk-gipl", "itk-mrc", "itk-minc"
   std::filesystem::path path;
   std::string member;  // an array of the file; "" = the reader chooses
   bool voxels = true;  // false: only what the header tells
+  // The library reports damage on the error output alone: any text there is a refusal.
+  bool errors_count = false;
 };
 
-// What the program answered: numbers and texts in the order of its documentation
+// What the program answered: numbers, reals and texts in the order of its documentation
 // (io/child/child_reader.h), then the voxels. Reading beyond the end throws IoError.
 class ReaderAnswer {
  public:
@@ -31,6 +33,7 @@ class ReaderAnswer {
   ReaderAnswer& operator=(const ReaderAnswer&) = delete;
 
   int64_t Number();
+  double Real();
   std::string Text();
   // All voxels. Throws IoError when memory is short.
   std::vector<std::byte> TakeVoxels();

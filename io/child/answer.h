@@ -24,6 +24,7 @@ class AnswerWriter {
   void Number(int64_t value) {
     header_.append(reinterpret_cast<const char*>(&value), sizeof value);
   }
+  void Real(double value) { header_.append(reinterpret_cast<const char*>(&value), sizeof value); }
   void Text(const std::string& text) {
     Number(static_cast<int64_t>(text.size()));
     header_ += text;

@@ -22,4 +22,13 @@ using ChildReader = void (*)(const ChildRequest& request, AnswerWriter& out);
 // name, type (VoxelType), 1 when big-endian, rank, sizes, number of notes, notes; voxels.
 void ReadHdf5InChild(const ChildRequest& request, AnswerWriter& out);
 
+// Stock readers of ITK. Answer: number of axes, then of each axis its size, spacing, origin and
+// direction (as many numbers as axes), all but the size as Real; type
+// (VoxelType), values a voxel, bytes of all voxels; the voxels, components fastest. Coordinates are
+// the reader's own.
+void ReadVtkInChild(const ChildRequest& request, AnswerWriter& out);
+void ReadGiplInChild(const ChildRequest& request, AnswerWriter& out);
+void ReadMrcInChild(const ChildRequest& request, AnswerWriter& out);
+void ReadMincInChild(const ChildRequest& request, AnswerWriter& out);
+
 }  // namespace avocet::io

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <new>
@@ -21,7 +22,11 @@ struct Entry {
   const char* kind;
   avocet::io::ChildReader read;
 };
-constexpr Entry kReaders[] = {{"hdf5", avocet::io::ReadHdf5InChild}};
+constexpr Entry kReaders[] = {
+    {"hdf5", avocet::io::ReadHdf5InChild},     {"itk-vtk", avocet::io::ReadVtkInChild},
+    {"itk-gipl", avocet::io::ReadGiplInChild}, {"itk-mrc", avocet::io::ReadMrcInChild},
+    {"itk-minc", avocet::io::ReadMincInChild},
+};
 
 int Run(int count, char** arguments) {
   using namespace avocet::io;
@@ -34,6 +39,7 @@ int Run(int count, char** arguments) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   const struct rlimit no_core = {0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
+  unsetenv("ITK_AUTOLOAD_PATH");  // ITK would load libraries from there
   const ChildRequest request{arguments[2], arguments[3], std::strcmp(arguments[4], "1") == 0};
   for (const Entry& entry : kReaders) {
     if (std::strcmp(entry.kind, arguments[1]) != 0) continue;
