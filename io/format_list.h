@@ -17,5 +17,10 @@ const Format& Hdf5Format();
 const Format& PngFormat();
 const Format& JpegFormat();
 const Format& TiffFormat();
+const Format& MghFormat();
+const Format& MincFormat();  // before Hdf5Format: it is HDF5 too
+const Format& VtkFormat();
+const Format& GiplFormat();
+const Format& MrcFormat();
 
 }  // namespace avocet::io

@@ -14,8 +14,9 @@ namespace fs = std::filesystem;
 const std::vector<const Format*>& Formats() {
   static const std::vector<const Format*> formats = {
       &NiftiFormat(),     &DicomSegFormat(), &DicomFormat(), &NrrdFormat(),
-      &MetaImageFormat(), &NpzFormat(),      &NpyFormat(),   &Hdf5Format(),
-      &PngFormat(),       &JpegFormat(),     &TiffFormat(),
+      &MetaImageFormat(), &NpzFormat(),      &NpyFormat(),   &MincFormat(),
+      &Hdf5Format(),      &PngFormat(),      &JpegFormat(),  &TiffFormat(),
+      &MghFormat(),       &VtkFormat(),      &GiplFormat(),  &MrcFormat(),
   };
   return formats;
 }

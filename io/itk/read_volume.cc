@@ -28,18 +28,12 @@ struct Foreign {
 std::optional<Foreign> RecogniseForeign(const std::vector<std::byte>& head) {
   const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
   const auto begins = [&](std::string_view magic) { return text.substr(0, magic.size()) == magic; };
-  constexpr const char* kConvert = "convert it to NIfTI (.nii.gz), for example with 3D Slicer";
   constexpr const char* kPicture = "pictures have no voxel size; give a NIfTI volume (.nii.gz)";
-  // MGH: big-endian version 1, then four sizes and a type from 0 to 4.
-  if (text.size() >= 284 && begins(std::string_view("\0\0\0\1", 4)) &&
-      text.substr(20, 3) == std::string_view("\0\0\0", 3) && text[23] >= 0 && text[23] <= 4) {
-    return Foreign{"a FreeSurfer MGH/MGZ file",
-                   "convert it to NIfTI (.nii.gz), for example with mri_convert"};
-  }
   if (begins("BM") && text.size() > 14 && text.substr(6, 4) == std::string_view("\0\0\0\0", 4)) {
     return Foreign{"a BMP picture", kPicture};
   }
-  if (begins("CDF\1") || begins("CDF\2")) return Foreign{"a NetCDF (MINC) file", kConvert};
+  if (begins("CDF\1") || begins("CDF\2"))
+    return Foreign{"a MINC 1 (NetCDF) file", "convert it to MINC 2 with mincconvert -2"};
   if (begins("PK\3\4")) {
     return Foreign{"a zip archive (.zip, .npz, .pth)", "unpack it first, or give a NIfTI volume"};
   }

@@ -201,5 +201,35 @@ TEST(FloatFromHalf, KnownValues) {
   EXPECT_TRUE(std::isnan(FloatFromHalf(0x7e00)));
 }
 
+// The reading program is found where the environment says; without it the error says what to do.
+TEST(Hdf5, MissingReaderProgramIsSaid) {
+  setenv("AVOCET_READER", "/nonexistent/avocet-reader", 1);
+  ExpectError([] { ReadVolume(File("case.npy.h5")); },
+              {"case.npy.h5", "/nonexistent/avocet-reader", "cannot be started"});
+  unsetenv("AVOCET_READER");
+  EXPECT_EQ(ReadVolume(File("case.npy.h5")).geometry.size[0], 5);
+}
+
+// A program that dies, one that answers nothing, and one that hands over a damaged answer.
+TEST(Hdf5, BrokenReaderProgramIsAnError) {
+  const fs::path folder = TemporaryFolder();
+  struct Case {
+    const char* script;
+    const char* said;
+  };
+  for (const Case& c :
+       {Case{"kill -SEGV $$", "crashes"}, Case{"exit 0", "ended early"},
+        Case{"printf '\\377\\377\\377\\377\\377\\377\\377\\377' >&3", "ended early"},
+        Case{"exit 4", "more memory"}, Case{"exit 1", "crashes"}}) {
+    SCOPED_TRACE(c.script);
+    const fs::path program = folder / "reader";
+    Spill(program, std::string("#!/bin/sh\n") + c.script + "\n");
+    fs::permissions(program, fs::perms::owner_all);
+    setenv("AVOCET_READER", program.c_str(), 1);
+    ExpectError([] { ReadVolume(File("case.npy.h5")); }, {"case.npy.h5", c.said});
+  }
+  unsetenv("AVOCET_READER");
+}
+
 }  // namespace
 }  // namespace avocet::io
