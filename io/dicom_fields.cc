@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "io/dicom_instance.h"
+#include "io/dicom_syntax.h"
 
 namespace avocet::io::dicom {
 namespace {
@@ -121,32 +122,11 @@ std::string ValueOf(const Dataset& data, const Field& field) {
   return text;
 }
 
-const char* SyntaxName(const std::string& uid) {
-  static constexpr const char* kNames[][2] = {
-      {"1.2.840.10008.1.2", "implicit VR little endian"},
-      {"1.2.840.10008.1.2.1", "explicit VR little endian"},
-      {"1.2.840.10008.1.2.1.99", "deflated explicit VR little endian"},
-      {"1.2.840.10008.1.2.2", "explicit VR big endian"},
-      {"1.2.840.10008.1.2.4.50", "JPEG baseline"},
-      {"1.2.840.10008.1.2.4.51", "JPEG extended"},
-      {"1.2.840.10008.1.2.4.57", "JPEG lossless"},
-      {"1.2.840.10008.1.2.4.70", "JPEG lossless, first-order prediction"},
-      {"1.2.840.10008.1.2.4.80", "JPEG-LS lossless"},
-      {"1.2.840.10008.1.2.4.81", "JPEG-LS near-lossless"},
-      {"1.2.840.10008.1.2.4.90", "JPEG 2000 lossless"},
-      {"1.2.840.10008.1.2.4.91", "JPEG 2000"},
-      {"1.2.840.10008.1.2.5", "RLE lossless"}};
-  for (const auto& [known, name] : kNames) {
-    if (uid == known) return name;
-  }
-  return "";
-}
-
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> FieldsOf(const ParsedFile& file) {
   std::vector<std::pair<std::string, std::string>> fields;
-  const std::string name = SyntaxName(file.transfer_syntax);
+  const std::string name(TransferSyntaxOf(file.transfer_syntax).name);
   fields.emplace_back("TransferSyntaxUID",
                       file.transfer_syntax + (name.empty() ? "" : " (" + name + ")"));
   for (const Field& field : kFields) {

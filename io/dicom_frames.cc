@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "app/base/error.h"
+#include "io/deflate.h"
 #include "io/dicom_instance.h"
+#include "io/dicom_syntax.h"
 
 namespace avocet::io::dicom {
 namespace {
-
-constexpr const char* kRleLossless = "1.2.840.10008.1.2.5";
 
 [[noreturn]] void Fail(const Instance& instance, const std::string& what) {
   throw IoError("cannot read '" + instance.path.string() + "': " + what);
@@ -124,6 +125,47 @@ void ReadNative(const Instance& instance, const ByteStore& store, int frame,
   }
 }
 
+// Bytes of one frame that is not packed, bits in bytes.
+size_t FrameBytes(const PixelFormat& f) {
+  const size_t samples = FrameSamples(f);
+  if (f.allocated == 1) return (samples + 7) / 8;
+  return samples * static_cast<size_t>(f.allocated / 8);
+}
+
+// The values of a frame that stands alone, little endian; `packed` may end in a byte of padding.
+std::string UnpackedFrame(const PixelFormat& f, std::string_view packed,
+                          std::vector<std::byte>& out) {
+  const size_t wanted = FrameBytes(f);
+  if (f.photometric == "YBR_FULL_422") return "it has subsampled colours in frames of their own";
+  if (packed.size() < wanted || packed.size() > wanted + 1) {
+    return "a frame of it has " + std::to_string(packed.size()) + " bytes, its header describes " +
+           std::to_string(wanted);
+  }
+  if (f.allocated == 1) {
+    out.resize(FrameSamples(f));
+    for (size_t i = 0; i < out.size(); ++i) {
+      out[i] = std::byte{
+          static_cast<unsigned char>(static_cast<unsigned char>(packed[i / 8]) >> i % 8 & 1)};
+    }
+    return "";
+  }
+  const auto* bytes = reinterpret_cast<const std::byte*>(packed.data());
+  out.assign(bytes, bytes + wanted);
+  return "";
+}
+
+std::string InflatedFrame(const PixelFormat& f, const std::string& packed,
+                          std::vector<std::byte>& out) {
+  std::string bytes(FrameBytes(f), '\0');
+  const Inflated all =
+      InflateAtOnce(reinterpret_cast<const std::byte*>(packed.data()), packed.size(), Deflate::kRaw,
+                    reinterpret_cast<std::byte*>(bytes.data()), bytes.size());
+  if (!all.ok || all.produced != bytes.size()) {
+    return "a deflated frame of it is damaged or of another size than its header says";
+  }
+  return UnpackedFrame(f, bytes, out);
+}
+
 void Interleave(const PixelFormat& f, std::vector<std::byte>& out) {
   const size_t pixels = static_cast<size_t>(f.rows) * f.columns;
   std::vector<std::byte> mixed(out.size());
@@ -199,13 +241,23 @@ void DecodeFrame(const Instance& instance, const ByteStore& store, int frame,
   if (instance.pixels.encapsulated) {
     const std::string packed = PackedFrame(instance, store, frame);
     std::string wrong;
-    if (instance.transfer_syntax == kRleLossless) {
-      wrong = DecodeRle(f, packed, out);  // interleaved
-    } else {
-      wrong = DecodeCompressed(instance, packed, out, &ybr);
+    switch (TransferSyntaxOf(instance.transfer_syntax).storage) {
+      case PixelStorage::kRle:
+        wrong = DecodeRle(f, packed, out);
+        planar = false;  // interleaved
+        break;
+      case PixelStorage::kEncapsulatedNative:
+        wrong = UnpackedFrame(f, packed, out);
+        break;
+      case PixelStorage::kDeflatedFrames:
+        wrong = InflatedFrame(f, packed, out);
+        break;
+      default:
+        wrong = DecodeCompressed(instance, packed, out, &ybr);
+        planar = false;
+        break;
     }
     if (!wrong.empty()) Fail(instance, wrong);
-    planar = false;
   } else {
     ReadNative(instance, store, frame, out);
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/dicom_instance.h"
+#include "io/dicom_syntax.h"
 
 #include <algorithm>
 #include <cmath>
@@ -221,35 +222,6 @@ void ReadGroups(const Dataset& groups, FrameInfo& frame) {
   }
 }
 
-void ReadPalette(const Dataset& data, PixelFormat& format, std::string& problem) {
-  const std::vector<double> descriptor = data.Numbers(0x00281101);
-  std::array<const Element*, 3> tables{data.Find(0x00281201), data.Find(0x00281202),
-                                       data.Find(0x00281203)};
-  problem = "its colour palette is missing or damaged";
-  if (descriptor.size() != 3 || !tables[0] || !tables[1] || !tables[2]) return;
-  for (const double number : descriptor) {
-    if (!(std::abs(number) <= 65536)) return;
-  }
-  if (descriptor[0] < 0) return;
-  const size_t entries = descriptor[0] == 0 ? 65536 : static_cast<size_t>(descriptor[0]);
-  const bool wide = descriptor[2] == 16;
-  for (const Element* table : tables) {
-    if (table->bytes.size() < entries * (wide ? 2 : 1)) return;
-  }
-  problem.clear();
-  format.palette_first = static_cast<int>(descriptor[1]);
-  if (format.is_signed && format.palette_first > 32767) format.palette_first -= 65536;
-  format.palette.resize(entries);
-  for (size_t i = 0; i < entries; ++i) {
-    for (size_t c = 0; c < 3; ++c) {
-      // The upper byte of 16-bit entries, and 8-bit entries as they are packed (low byte first).
-      size_t at = i;
-      if (wide) at = 2 * i + (data.big_endian ? 0 : 1);
-      format.palette[i][c] = static_cast<uint8_t>(tables[c]->bytes[at]);
-    }
-  }
-}
-
 void ReadFormat(const ParsedFile& file, Instance& instance) {
   const Dataset& data = file.data;
   PixelFormat& f = instance.format;
@@ -297,6 +269,31 @@ void ReadFormat(const ParsedFile& file, Instance& instance) {
     } else {
       ReadPalette(data, f, problem);
     }
+  }
+}
+
+// Whether the pixels can be told from their transfer syntax. Values in a byte order that is guessed
+// look like an image and are none.
+void CheckSyntax(Instance& instance) {
+  const TransferSyntax syntax = TransferSyntaxOf(instance.transfer_syntax);
+  const std::string uid = instance.transfer_syntax.substr(0, 64);
+  const bool native = !instance.pixels.encapsulated;
+  if (syntax.storage == PixelStorage::kUnknown) {
+    instance.problem = "its transfer syntax " + uid + " is not known, so " +
+                       (native ? "the byte order" : "the packing") +
+                       " of its pixels is not either; export it as explicit VR little endian";
+  } else if (syntax.storage == PixelStorage::kNotRead) {
+    instance.problem = "its pixels are packed as " + std::string(syntax.name) +
+                       " (transfer syntax " + uid +
+                       "), which is not read; convert it to JPEG 2000 or explicit VR little endian";
+  } else if (native && syntax.storage != PixelStorage::kNative &&
+             syntax.storage != PixelStorage::kNativeBigEndian) {
+    instance.notes.push_back("the transfer syntax says " + std::string(syntax.name) +
+                             ", but its pixels are not packed; they were read as they are");
+  } else if (!native && (syntax.storage == PixelStorage::kNative ||
+                         syntax.storage == PixelStorage::kNativeBigEndian)) {
+    instance.notes.push_back("the transfer syntax says " + std::string(syntax.name) +
+                             ", but its pixels are packed; they were decoded by their content");
   }
 }
 
@@ -409,7 +406,8 @@ std::shared_ptr<const Instance> InterpretFile(const ParsedFile& file,
   it.sop_uid = data.Text(0x00080018);
   it.frame_of_reference = data.Text(0x00200052);
   it.transfer_syntax = file.transfer_syntax;
-  it.big_endian = file.big_endian;
+  const PixelStorage storage = TransferSyntaxOf(it.transfer_syntax).storage;
+  it.big_endian = file.big_endian || storage == PixelStorage::kNativeBigEndian;
   it.notes = file.notes;
   it.pixels = file.pixels;
   const std::vector<std::string> image_type = data.Texts(0x00080008);
@@ -418,6 +416,8 @@ std::shared_ptr<const Instance> InterpretFile(const ParsedFile& file,
     it.problem = NotAnImage(it.sop_class, it.modality);
     return instance;
   }
+  CheckSyntax(it);
+  if (!it.problem.empty()) return instance;
   ReadFormat(file, it);
   if (!it.problem.empty()) return instance;
   it.frame_count = data.Integer(0x00280008, data.Text(0x00280008).empty() ? 1 : 0);

@@ -84,6 +84,10 @@ struct Instance {
 // intact file without a usable image comes back with `problem`.
 std::shared_ptr<const Instance> ReadInstance(const std::filesystem::path& path);
 
+// The palette of a PALETTE COLOR image, plain or segmented, as 8-bit RGB in `format`. `problem`
+// says why there is none.
+void ReadPalette(const Dataset& data, PixelFormat& format, std::string& problem);
+
 // The same for a file that is parsed already.
 std::shared_ptr<const Instance> InterpretFile(const ParsedFile& file,
                                               const std::filesystem::path& path);

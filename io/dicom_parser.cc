@@ -24,6 +24,7 @@ constexpr const char* kImplicit = "1.2.840.10008.1.2";
 constexpr const char* kExplicit = "1.2.840.10008.1.2.1";
 constexpr const char* kDeflated = "1.2.840.10008.1.2.1.99";
 constexpr const char* kBigEndian = "1.2.840.10008.1.2.2";
+constexpr const char* kGePrivate = "1.2.840.113619.5.2";  // implicit, pixels big endian
 
 std::string TagText(Tag tag) {
   char text[16];
@@ -423,8 +424,14 @@ ParsedFile ParseFile(const std::filesystem::path& path) {
     at = 4;
   }
   {
+    // PS3.10 prescribes explicit VR for the meta group; some writers use implicit VR there too.
+    const bool is_explicit =
+        head.size() < at + 6 || IsVr(reinterpret_cast<const unsigned char*>(head.data()) + at + 4);
     Parser parser(*store, file);
-    at = parser.ParseElements(at, store->size(), {true, false}, 0, false, true, file.meta);
+    at = parser.ParseElements(at, store->size(), {is_explicit, false}, 0, false, true, file.meta);
+    if (!is_explicit && !file.meta.elements.empty()) {
+      file.notes.push_back("the meta group is in implicit VR, which the standard does not allow");
+    }
   }
   file.transfer_syntax = file.meta.Text(0x00020010);
   if (file.transfer_syntax == kDeflated) {
@@ -435,7 +442,7 @@ ParsedFile ParseFile(const std::filesystem::path& path) {
   head.assign(static_cast<size_t>(std::min<uint64_t>(store->size() - at, 8)), '\0');
   store->Read(at, head.data(), head.size());
   const std::string& uid = file.transfer_syntax;
-  Parser::Syntax syntax{uid != kImplicit, uid == kBigEndian};
+  Parser::Syntax syntax{uid != kImplicit && uid != kGePrivate, uid == kBigEndian};
   Parser::Syntax found;
   if (GuessSyntax(head, found) && found.is_explicit != syntax.is_explicit) {
     if (!uid.empty()) {
