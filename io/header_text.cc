@@ -56,6 +56,31 @@ std::optional<T> Parse(std::string_view text) {
 std::optional<int64_t> ParseInteger(std::string_view text) { return Parse<int64_t>(text); }
 std::optional<double> ParseNumber(std::string_view text) { return Parse<double>(text); }
 
+std::optional<double> UnitInMm(std::string_view unit) {
+  struct Unit {
+    std::string_view word;
+    double mm;
+  };
+  static constexpr Unit kUnits[] = {{"mm", 1},        {"millimeter", 1},    {"millimetre", 1},
+                                    {"cm", 10},       {"centimeter", 10},   {"centimetre", 10},
+                                    {"dm", 100},      {"decimeter", 100},   {"decimetre", 100},
+                                    {"m", 1000},      {"meter", 1000},      {"metre", 1000},
+                                    {"um", 1e-3},     {"\xc2\xb5m", 1e-3},  {"\xce\xbcm", 1e-3},
+                                    {"micron", 1e-3}, {"micrometer", 1e-3}, {"micrometre", 1e-3},
+                                    {"nm", 1e-6},     {"nanometer", 1e-6},  {"nanometre", 1e-6},
+                                    {"in", 25.4},     {"inch", 25.4}};
+  std::string word = Lower(Trim(unit));
+  for (int plural = 0; plural < 2; ++plural) {
+    for (const Unit& known : kUnits) {
+      if (word == known.word) return known.mm;
+    }
+    if (word == "inches") return 25.4;
+    if (word.size() < 5 || word.back() != 's') break;
+    word.pop_back();
+  }
+  return std::nullopt;
+}
+
 std::string NumberText(double value) {
   char text[40];
   const auto result = std::to_chars(text, text + sizeof text, value + 0.0);  // no "-0"

@@ -25,6 +25,10 @@ std::optional<double> ParseNumber(std::string_view text);
 // Shortest text that reads back to the same bits.
 std::string NumberText(double value);
 
+// Millimetres in a unit of length, by symbol or English word, singular or plural, in any letter
+// case: "um", "microns", "Meters", "mm"; nothing for an unknown word.
+std::optional<double> UnitInMm(std::string_view unit);
+
 // "slice%03d.raw", 1, 3, 1 -> slice001.raw, slice002.raw, slice003.raw. Only %d with an optional
 // zero and width is understood. Empty when the pattern is no such thing, the step is 0 or there
 // would be more than 100000 names.

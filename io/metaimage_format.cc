@@ -203,10 +203,13 @@ void Reader::ReadGrid(const std::vector<int64_t>& sizes) {
   }
   double unit = 1;
   if (const std::string* text = Find({"DistanceUnits"})) {
-    const std::string name = Lower(*text);
-    if (name == "cm") unit = 10;
-    if (name == "um") unit = 1e-3;
-    if (unit != 1) Note("the header is in " + name + "; sizes are converted to millimetres");
+    const std::optional<double> known = UnitInMm(*text);
+    unit = known.value_or(1);
+    if (unit != 1) Note("the header is in " + *text + "; sizes are converted to millimetres");
+    if (!known && !Trim(*text).empty() && *text != "?") {
+      Note("its unit of length '" + text->substr(0, 20) + "' is not known; mm is assumed");
+      volume_.assumed.in_plane_size = volume_.assumed.slice_distance = true;
+    }
   }
   std::array<std::array<double, 3>, 3> axes{};
   std::array<double, 3> origin{};

@@ -23,6 +23,7 @@ constexpr size_t kTrailingMargin = size_t{64} << 10;
 struct VoxelLayout {
   VoxelType type;
   int components;
+  bool is_complex = false;  // pairs of real and imaginary part, of which the magnitude is taken
 };
 
 VoxelLayout LayoutOf(int datatype, const std::string& name) {
@@ -52,10 +53,13 @@ VoxelLayout LayoutOf(int datatype, const std::string& name) {
     case NIFTI_TYPE_RGBA32:
       return {VoxelType::kUInt8, 4};
     case NIFTI_TYPE_COMPLEX64:
+      return {VoxelType::kFloat32, 1, true};
     case NIFTI_TYPE_COMPLEX128:
+      return {VoxelType::kFloat64, 1, true};
     case NIFTI_TYPE_COMPLEX256:
       throw IoError("cannot read '" + name +
-                    "': its voxels are complex numbers; save the magnitude as float32 first");
+                    "': its voxels are complex numbers of 256 bits; save the magnitude as float32 "
+                    "first");
     case 1:
       throw IoError("cannot read '" + name +
                     "': its voxels are single bits; convert it to uint8 first");
@@ -91,6 +95,14 @@ std::vector<NiftiSource::Extension> ParseExtensions(const std::vector<std::byte>
     at += static_cast<size_t>(head[0]);
   }
   return extensions;
+}
+
+template <typename T>
+void TakeMagnitude(std::vector<std::byte>& data) {
+  const size_t count = data.size() / (2 * sizeof(T));
+  auto* values = reinterpret_cast<T*>(data.data());
+  for (size_t i = 0; i < count; ++i) values[i] = std::hypot(values[2 * i], values[2 * i + 1]);
+  data.resize(count * sizeof(T));
 }
 
 std::string LowerExtension(const fs::path& path) {
@@ -199,12 +211,16 @@ Volume ReadNifti(const fs::path& path, bool voxels) {
   const VoxelLayout layout = LayoutOf(h.datatype, name);
   volume.type = layout.type;
   volume.components = layout.components;
-  if (layout.components == 1) {
+  if (layout.is_complex) {
+    volume.notes.push_back(
+        "its voxels are complex numbers; their magnitude is read, the phase and a scaling are not");
+  } else if (layout.components == 1) {
     volume.scaling = ReadScaling(h, source->version(), volume.notes);
   }
 
   const auto width = static_cast<int64_t>(SizeOf(layout.type));
-  int64_t needed = width * layout.components;
+  const int64_t voxel_bytes = width * layout.components * (layout.is_complex ? 2 : 1);
+  int64_t needed = voxel_bytes;
   for (const int64_t extent :
        {volume.geometry.size[0], volume.geometry.size[1], volume.geometry.size[2], volume.frames}) {
     if (__builtin_mul_overflow(needed, extent, &needed)) {
@@ -212,7 +228,7 @@ Volume ReadNifti(const fs::path& path, bool voxels) {
                     "': its header claims more voxels than any file can hold; it is damaged");
     }
   }
-  if (h.bitpix != width * 8 * layout.components) {
+  if (h.bitpix != 8 * voxel_bytes) {
     volume.notes.push_back("the header says " + std::to_string(h.bitpix) +
                            " bits a voxel, which does not fit its data type; the type is used");
   }
@@ -280,6 +296,8 @@ Volume ReadNifti(const fs::path& path, bool voxels) {
   NoteIfComputed(std::string_view(h.descrip, strnlen(h.descrip, sizeof h.descrip)), volume);
   if (voxels) {
     if (source->big_endian()) SwapValues(volume.data, static_cast<size_t>(width));
+    if (layout.is_complex && layout.type == VoxelType::kFloat32) TakeMagnitude<float>(volume.data);
+    if (layout.is_complex && layout.type == VoxelType::kFloat64) TakeMagnitude<double>(volume.data);
     NoteNonFinite(volume);
   }
   volume.source = source;

@@ -35,7 +35,7 @@ class Reader : NrrdHeader {
 
  private:
   void Note(const std::string& note) { notes_->push_back(note); }
-  double UnitInMm();
+  double LengthUnit(const std::vector<int>& space_axes);
   void ReadDirections(Volume& volume, const std::vector<int>& space_axes);
   void ReadSpacings(Volume& volume, const std::vector<int>& space_axes);
 
@@ -44,34 +44,56 @@ class Reader : NrrdHeader {
   std::vector<int64_t> sizes_;
   std::vector<std::optional<std::vector<double>>> directions_;
   std::vector<std::string> kinds_;
+  bool unknown_unit_ = false;  // the header names one that is no unit of length
 };
 
-// Of "space units"; all world axes must agree.
-double Reader::UnitInMm() {
-  const std::string* text = Find({"spaceunits"});
-  if (!text) return 1;
-  std::optional<std::string> unit;
-  std::string cleaned = *text;
-  std::replace(cleaned.begin(), cleaned.end(), '"', ' ');
-  const std::vector<std::string> words = SplitWords(cleaned);
-  for (size_t i = 0; i < words.size() && i < 3; ++i) {
-    if (unit && *unit != words[i]) Refuse("the units of its axes differ; convert it to mm first");
-    unit = words[i];
+// Words in quotation marks, which may hold blanks: "mm" "" "micro meter".
+std::vector<std::string> QuotedWords(const std::string& text) {
+  if (text.find('"') == text.npos) return SplitWords(text);
+  std::vector<std::string> words;
+  for (size_t at = text.find('"'); at != text.npos; at = text.find('"', at + 1)) {
+    const size_t end = text.find('"', at + 1);
+    if (end == text.npos) break;
+    words.emplace_back(Trim(std::string_view(text).substr(at + 1, end - at - 1)));
+    at = end;
   }
-  if (!unit || *unit == "mm" || *unit == "millimeter" || *unit == "millimetre") return 1;
-  double factor = 0;
-  if (*unit == "cm") factor = 10;
-  if (*unit == "m") factor = 1000;
-  if (*unit == "um" || *unit == "\xc2\xb5m" || *unit == "\xce\xbcm" || *unit == "micron") {
-    factor = 1e-3;
+  return words;
+}
+
+// Of the world axes ("space units") or, where these have none, of the axes of the array ("units")
+// that lie in space; all must agree.
+double Reader::LengthUnit(const std::vector<int>& space_axes) {
+  const std::string* world = Find({"spaceunits"});
+  const std::string* array = Find({"units"});
+  std::vector<std::string> words;
+  if (world) {
+    words = QuotedWords(*world);
+    if (words.size() > 3) words.resize(3);  // the fourth is that of time
+  } else if (array) {
+    const std::vector<std::string> all = QuotedWords(*array);
+    for (const int axis : space_axes) {
+      if (static_cast<size_t>(axis) < all.size()) words.push_back(all[static_cast<size_t>(axis)]);
+    }
   }
-  if (*unit == "nm") factor = 1e-6;
-  if (factor == 0) {
-    Note("its unit of length is not known; mm is assumed");
+  words.erase(std::remove_if(words.begin(), words.end(),
+                             [](const std::string& word) {
+                               return word.empty() || word == "???" || Lower(word) == "none";
+                             }),
+              words.end());
+  if (words.empty()) return 1;
+  const std::optional<double> unit = UnitInMm(words[0]);
+  for (const std::string& word : words) {
+    if (word != words[0] && UnitInMm(word) != unit) {
+      Refuse("the units of its axes differ; convert it to mm first");
+    }
+  }
+  if (!unit) {
+    Note("its unit of length '" + words[0].substr(0, 20) + "' is not known; mm is assumed");
+    unknown_unit_ = true;
     return 1;
   }
-  Note("the header is in " + *unit + "; sizes are converted to millimetres");
-  return factor;
+  if (*unit != 1) Note("the header is in " + words[0] + "; sizes are converted to millimetres");
+  return *unit;
 }
 
 void Reader::ReadDirections(Volume& volume, const std::vector<int>& space_axes) {
@@ -109,7 +131,7 @@ void Reader::ReadDirections(Volume& volume, const std::vector<int>& space_axes) 
         "its space has no name; axes to the left, back and top are assumed, so left and right may "
         "be swapped");
   }
-  const double unit = UnitInMm();
+  const double unit = LengthUnit(space_axes);
 
   std::array<std::array<double, 3>, 3> axes{};
   std::array<int64_t, 3> size{1, 1, 1};
@@ -169,6 +191,7 @@ void Reader::ReadSpacings(Volume& volume, const std::vector<int>& space_axes) {
   bool assumed = false;
   bool reversed = false;
   bool placed = !mins.empty();
+  const double unit = LengthUnit(space_axes);
   for (size_t a = 0; a < 3; ++a) {
     double spacing = std::numeric_limits<double>::quiet_NaN();
     if (a < space_axes.size()) {
@@ -181,6 +204,7 @@ void Reader::ReadSpacings(Volume& volume, const std::vector<int>& space_axes) {
         const double steps = static_cast<double>(cell ? size[a] : size[a] - 1);
         spacing = std::abs(*maxs[axis] - *mins[axis]) / steps;
       }
+      spacing *= unit;
       if (!(std::abs(spacing) > 1e-9 && std::abs(spacing) < 1e9)) {
         assumed = assumed || size[a] > 1;
         spacing = 1;
@@ -190,7 +214,7 @@ void Reader::ReadSpacings(Volume& volume, const std::vector<int>& space_axes) {
       placed = placed && mins[axis].has_value();
       if (placed) {
         const bool node = axis < centering.size() && Lower(centering[axis]) == "node";
-        origin[a] = *mins[axis] + (node ? 0 : spacing / 2);
+        origin[a] = unit * *mins[axis] + (node ? 0 : spacing / 2);
       }
     } else {
       spacing = 1;
@@ -380,6 +404,7 @@ Volume Reader::Read() {
         "the axes are stored in another order than components, space, frames; the voxels are "
         "reordered");
   }
+  if (unknown_unit_) volume.assumed.in_plane_size = volume.assumed.slice_distance = true;
   volume.modality = modality();
   volume.source = shown();
   return volume;

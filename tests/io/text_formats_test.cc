@@ -100,6 +100,47 @@ TEST(ReadNrrd, Encodings) {
   EXPECT_TRUE(sizes);
 }
 
+// Lengths in words, symbols, plural, per world axis and per array axis.
+TEST(ReadNrrd, UnitsOfLength) {
+  const fs::path path = TemporaryFolder() / "units.nrrd";
+  const auto spacing = [&](const std::string& fields) {
+    Spill(path, Nrrd("type: uint8\ndimension: 3\nsizes: 2 1 1\nencoding: raw\n" + fields, "ab"));
+    return ReadVolume(path);
+  };
+  const std::string world =
+      "space: left-posterior-superior\nspace directions: (4,0,0) (0,4,0) (0,0,4)\nspace units: ";
+  const std::pair<const char*, double> units[] = {{"microns", 4e-3},
+                                                  {"micron", 4e-3},
+                                                  {"micrometer", 4e-3},
+                                                  {"micrometers", 4e-3},
+                                                  {"micrometres", 4e-3},
+                                                  {"um", 4e-3},
+                                                  {"\xc2\xb5m", 4e-3},
+                                                  {"nm", 4e-6},
+                                                  {"meters", 4000},
+                                                  {"m", 4000},
+                                                  {"cm", 40},
+                                                  {"Centimeters", 40},
+                                                  {"MM", 4},
+                                                  {"millimetres", 4},
+                                                  {"inches", 101.6}};
+  for (const auto& [unit, mm] : units) {
+    SCOPED_TRACE(unit);
+    const std::string quoted = "\"" + std::string(unit) + "\" ";
+    const Volume volume = spacing(world + quoted + quoted + quoted + "\n");
+    for (const double found : volume.geometry.spacing) EXPECT_NEAR(found, mm, 1e-9 * mm);
+    EXPECT_FALSE(volume.assumed.in_plane_size);
+    const Volume array = spacing("spacings: 4 4 4\nunits: " + quoted + quoted + quoted + "\n");
+    for (const double found : array.geometry.spacing) EXPECT_NEAR(found, mm, 1e-9 * mm);
+  }
+  const Volume unknown = spacing(world + "\"parsec\" \"parsec\" \"parsec\"\n");
+  EXPECT_EQ(unknown.geometry.spacing[0], 4);
+  EXPECT_TRUE(unknown.assumed.in_plane_size && unknown.assumed.slice_distance);
+  ExpectError([&] { spacing(world + "\"mm\" \"mm\" \"cm\"\n"); }, {"units of its axes differ"});
+  // The same unit in two words is one unit.
+  EXPECT_EQ(spacing(world + "\"mm\" \"millimeters\" \"mm\"\n").geometry.spacing[1], 4);
+}
+
 TEST(ReadNrrd, Detached) {
   const fs::path folder = TemporaryFolder();
   const std::string raw = Shorts(24);
