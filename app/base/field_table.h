@@ -80,8 +80,7 @@ struct HasTable<T, std::void_t<decltype(FieldsOf(std::declval<const T&>()))>> : 
 template <typename T, typename Visit>
 void VisitFields(const T& options, Visit&& visit) {
   const auto fields = FieldsOf(options);
-  static_assert(std::tuple_size_v<std::decay_t<decltype(fields)>> ==
-                    field_table::MemberCount<T>(),
+  static_assert(std::tuple_size_v<std::decay_t<decltype(fields)>> == field_table::MemberCount<T>(),
                 "FieldsOf must list each member of the struct, and each base, once");
   std::apply([&](const auto&... field) { (visit(field), ...); }, fields);
 }

@@ -20,8 +20,8 @@ using Action = std::function<ExitCode(Progress& progress)>;
 void AddSeriesOptions(CLI::App& command, std::string& series, bool& regularise);
 
 // Each subcommand is one file with one such function: it adds itself to `app` and, when chosen,
-// sets `action`. The option struct is kept alive by the lambdas (shared_ptr). A command in which not
-// every option always means something declares that in `modes`.
+// sets `action`. The option struct is kept alive by the lambdas (shared_ptr). A command in which
+// not every option always means something declares that in `modes`.
 void AddInfo(CLI::App& app, Action& action);
 void AddConvert(CLI::App& app, Action& action);
 void AddModel(CLI::App& app, Action& action);

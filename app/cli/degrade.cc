@@ -34,9 +34,10 @@ void AddDegrade(CLI::App& app, Action& action, ModeTable& modes) {
   OptionModes& noise = modes.Add(*command, {"noise", "--snr 0"}, [options] {
     return options->degrade.snr == 0 ? kNoNoise : kNoise;
   });
-  OptionModes& chance = modes.Add(*command, {"noise or --bias", "--snr 0 and no --bias"}, [options] {
-    return options->degrade.snr == 0 && options->degrade.bias == 0 ? kNoNoise : kNoise;
-  });
+  OptionModes& chance =
+      modes.Add(*command, {"noise or --bias", "--snr 0 and no --bias"}, [options] {
+        return options->degrade.snr == 0 && options->degrade.bias == 0 ? kNoNoise : kNoise;
+      });
   command
       ->add_option("inputs", o.inputs,
                    "Images, folders of images, DICOM series (a folder, its files, a DICOMDIR)")

@@ -16,7 +16,8 @@ namespace avocet::cli {
 namespace {
 
 constexpr size_t kSeg = 0, kContours = 1, kSurface = 2, kVolume = 3;  // what is written
-constexpr size_t kPlain = 0, kWithSeries = 1, kNoUse = 2;  // modes of --source-series
+constexpr size_t kNoSeries = 0, kWithSeries = 1;                      // modes of --source-series
+constexpr size_t kOther = 0, kDicom = 1;                              // mask or output
 
 std::optional<size_t> Kind(const core::ExportOptions& options) {
   if (options.rtstruct) return kContours;
@@ -27,13 +28,12 @@ std::optional<size_t> Kind(const core::ExportOptions& options) {
 }
 
 // The images of a series say where DICOM lies; other masks and outputs have their own grid.
-std::optional<size_t> Series(const core::ExportOptions& options) {
-  if (options.source_series.empty()) return kPlain;
+std::optional<size_t> UseOfSeries(const core::ExportOptions& options) {
   const std::optional<size_t> kind = Kind(options);
   std::error_code error;
   if (!kind || !std::filesystem::exists(options.mask, error)) return std::nullopt;
   const bool dicom = *kind == kSeg || *kind == kContours || core::IsDicomMask(options.mask);
-  return dicom ? kWithSeries : kNoUse;
+  return dicom ? kDicom : kOther;
 }
 
 }  // namespace
@@ -45,19 +45,21 @@ void AddExport(CLI::App& app, Action& action, ModeTable& modes) {
   OptionModes& kind = modes.Add(
       *command, {"a DICOM SEG", "--rtstruct", "a surface (.stl, .obj, .ply)", "a label volume"},
       [options] { return Kind(*options); });
-  OptionModes& series = modes.Add(
-      *command,
-      {"no --source-series", "--source-series", "a mask and an output that are not DICOM"},
-      [options] { return Series(*options); });
+  OptionModes& series = modes.Add(*command, {"no --source-series", "--source-series"}, [options] {
+    return options->source_series.empty() ? kNoSeries : kWithSeries;
+  });
+  OptionModes& use =
+      modes.Add(*command, {"a mask and an output that are not DICOM", "a DICOM mask or output"},
+                [options] { return UseOfSeries(*options); });
   command->add_option("mask", options->mask, "Mask file; DICOM SEG and RTSTRUCT too")->required();
   command
       ->add_option("-o,--output", options->output,
                    "Output file: .dcm, .stl, .obj, .ply, or a volume's ending")
       ->required();
-  series.Only({kPlain, kWithSeries},
-              command->add_option("--source-series", options->source_series,
-                                  "Folder of the DICOM images that the mask belongs to: for .dcm, "
-                                  "and for masks that are DICOM"));
+  use.Only(kDicom,
+           command->add_option("--source-series", options->source_series,
+                               "Folder of the DICOM images that the mask belongs to: for .dcm, "
+                               "and for masks that are DICOM"));
   series.Only(kWithSeries,
               command->add_option("--series", options->series,
                                   "Which series of that folder: its number in 'avocet info', UID, "
@@ -88,19 +90,18 @@ void AddExport(CLI::App& app, Action& action, ModeTable& modes) {
                 ->capture_default_str()
                 ->group(dicom));
   kind.Only(kSeg,
-            command
-                ->add_option("--algorithm-name", options->algorithm_name, "What made it (SEG)")
+            command->add_option("--algorithm-name", options->algorithm_name, "What made it (SEG)")
                 ->capture_default_str()
                 ->group(dicom));
   kind.Only({kSeg, kContours},
             command->add_option("--description", options->description, "Series description")
                 ->capture_default_str()
                 ->group(dicom));
-  kind.Only(kSurface, command
-                          ->add_option("--smooth", options->smoothing,
-                                       "Smoothing rounds of surfaces, 0 = none")
-                          ->capture_default_str()
-                          ->group("Surfaces"));
+  kind.Only(
+      kSurface,
+      command->add_option("--smooth", options->smoothing, "Smoothing rounds of surfaces, 0 = none")
+          ->capture_default_str()
+          ->group("Surfaces"));
   command->callback([options, &action] {
     action = [options](Progress& progress) {
       const core::ExportResult result = core::RunExport(*options, progress);

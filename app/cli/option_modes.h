@@ -29,6 +29,7 @@ class OptionModes {
   CLI::Option* Only(std::initializer_list<size_t> modes, CLI::Option* option);
   CLI::Option* Only(size_t mode, CLI::Option* option) { return Only({mode}, option); }
 
+  std::optional<size_t> Mode() const { return current_(); }
   // Throws OptionError that names the option, the mode, and what to do.
   void Check() const;
 

@@ -17,7 +17,8 @@ constexpr size_t kVolume = 0, kDicomSeg = 1;  // what the masks are written as
 // A folder gets DICOM where its files are to end so; other names are one file.
 bool WritesDicom(const core::SegmentOptions& options) {
   std::error_code error;
-  const bool folder = !options.format.empty() || std::filesystem::is_directory(options.output, error);
+  const bool folder =
+      !options.format.empty() || std::filesystem::is_directory(options.output, error);
   const std::filesystem::path name = folder ? "mask." + options.format : options.output.string();
   return io::FormatByName(name) == &io::DicomFormat();
 }

@@ -163,9 +163,10 @@ void AddRecipeOptions(CLI::App* command, core::TrainRunOptions& o, OptionModes& 
                    "acdc-release, fs-rwkv (translation: fs-rwkv)")
       ->capture_default_str()
       ->group(group);
-  schedule.Only(kWarmsUp, command->add_option("--warmup", o.warmup_epochs,
-                                              "Epochs of linear warm-up (--schedule cosine, poly "
-                                              "or constant; translation: 0)")
+  schedule.Only(kWarmsUp, command
+                              ->add_option("--warmup", o.warmup_epochs,
+                                           "Epochs of linear warm-up (--schedule cosine, poly "
+                                           "or constant; translation: 0)")
                               ->capture_default_str()
                               ->group(group));
   command->add_option("--weight-decay", o.weight_decay, "AdamW weight decay (translation: 0.01)")
@@ -215,8 +216,9 @@ void AddValidationOptions(CLI::App* command, Options& options, OptionModes& chos
 
 void AddSegmentationOptions(CLI::App* command, core::TrainOptions& o, OptionModes& task) {
   const auto add = [&](const char* name, auto& value, const char* help) {
-    return task.Only(kSegmentation, command->add_option(name, value, help)
-                                        ->group("Segmentation (--task segmentation)"));
+    return task.Only(
+        kSegmentation,
+        command->add_option(name, value, help)->group("Segmentation (--task segmentation)"));
   };
   add("--variant", o.variant, "RWKV-UNet T, S or B (default: T, or that of --init)");
   add("--ce-weight", o.ce_weight, "Loss = w CE + (1 - w) Dice")->capture_default_str();
@@ -311,16 +313,16 @@ void AddTrain(CLI::App& app, Action& action, ModeTable& modes) {
   OptionModes& start = modes.Add(*command, {"new weights", "--init"}, [options] {
     return options->segmentation.init.empty() ? kNewWeights : kStartedFrom;
   });
-  OptionModes& chosen = modes.Add(
-      *command,
-      {"validation cases that are drawn", "--validation or --validation-list",
-       "--validation-pairs"},
-      [options] {
-        if (!options->translation.validation_pairs.empty()) return kListed;
-        const bool named =
-            !options->segmentation.validation.empty() || !options->validation_list.empty();
-        return named ? kNamed : kDrawn;
-      });
+  OptionModes& chosen = modes.Add(*command,
+                                  {"validation cases that are drawn",
+                                   "--validation or --validation-list", "--validation-pairs"},
+                                  [options] {
+                                    if (!options->translation.validation_pairs.empty())
+                                      return kListed;
+                                    const bool named = !options->segmentation.validation.empty() ||
+                                                       !options->validation_list.empty();
+                                    return named ? kNamed : kDrawn;
+                                  });
   OptionModes& schedule = modes.Add(
       *command, {"--schedule cosine, poly or constant", "this --schedule"}, [options, command] {
         // The default of translation has no warm-up.

@@ -48,17 +48,17 @@ struct TrainRunOptions {
 
 // Trains a segmentation network on a folder in the MSD layout: `avocet train`.
 struct TrainOptions : TrainRunOptions {
-  std::string variant;              // "T", "S", "B"; "" = that of `init`, else T
-  double ce_weight = 0.5;           // loss = ce_weight * CE + (1 - ce_weight) * Dice
-  double drop_path = -1;            // < 0: the variant's own
-  std::string flips;                // letters: r = rows, c = columns, s = slice order
-  double background_share = 1;      // of the slices without foreground, per epoch
-  double pixel_mm = 0;              // 0 = native pixels
-  int context = 0;                  // 1: neighbours as channels (2.5-D)
+  std::string variant;                   // "T", "S", "B"; "" = that of `init`, else T
+  double ce_weight = 0.5;                // loss = ce_weight * CE + (1 - ce_weight) * Dice
+  double drop_path = -1;                 // < 0: the variant's own
+  std::string flips;                     // letters: r = rows, c = columns, s = slice order
+  double background_share = 1;           // of the slices without foreground, per epoch
+  double pixel_mm = 0;                   // 0 = native pixels
+  int context = 0;                       // 1: neighbours as channels (2.5-D)
   std::string intensity = "percentile";  // "none", "percentile", "zscore", "window"
   std::vector<double> window;            // two numbers, for intensity "window"
-  std::vector<int64_t> canvas;        // rows, columns of the training images; empty = largest
-  std::string precision = "float32";  // "float32" or "bfloat16" (autocast)
+  std::vector<int64_t> canvas;           // rows, columns of the training images; empty = largest
+  std::string precision = "float32";     // "float32" or "bfloat16" (autocast)
 
   std::string Check() const;
 };
@@ -81,13 +81,13 @@ inline auto FieldsOf(const TrainRunOptions& o) {
       Free("checkpoint-minutes", o.checkpoint_minutes), Free("", o.device));
 }
 inline auto FieldsOf(const TrainOptions& o) {
-  return std::make_tuple(
-      Decides("", static_cast<const TrainRunOptions&>(o)), Decides("variant", o.variant),
-      Decides("ce-weight", o.ce_weight), Decides("drop-path", o.drop_path),
-      Decides("flips", o.flips), Decides("background-share", o.background_share),
-      Decides("pixel-mm", o.pixel_mm), Decides("context", o.context),
-      Decides("intensity", o.intensity), Decides("window", o.window), Decides("canvas", o.canvas),
-      Decides("precision", o.precision));
+  return std::make_tuple(Decides("", static_cast<const TrainRunOptions&>(o)),
+                         Decides("variant", o.variant), Decides("ce-weight", o.ce_weight),
+                         Decides("drop-path", o.drop_path), Decides("flips", o.flips),
+                         Decides("background-share", o.background_share),
+                         Decides("pixel-mm", o.pixel_mm), Decides("context", o.context),
+                         Decides("intensity", o.intensity), Decides("window", o.window),
+                         Decides("canvas", o.canvas), Decides("precision", o.precision));
 }
 
 // What became of TrainRunOptions::init.

@@ -59,7 +59,8 @@ std::string TrainOptions::Check() const {
            "; mirroring rows or columns needs default or default-strong";
   }
   if (flips.find('s') != std::string::npos && context == 0) {
-    return "--flips " + flips + " has no effect with --context 0: there is no order of slices to "
+    return "--flips " + flips +
+           " has no effect with --context 0: there is no order of slices to "
            "reverse; leave the letter s out, or use --context 1";
   }
   if (!(background_share >= 0 && background_share <= 1)) {

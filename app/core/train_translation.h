@@ -55,7 +55,7 @@ struct TrainTranslationResult {
   int epochs_done = 0;
   int best_epoch = 0;
   double psnr = 0, ssim = 0, input_psnr = 0, input_ssim = 0;  // of the kept state
-  std::filesystem::path model;  // "" when none was written yet
+  std::filesystem::path model;                                // "" when none was written yet
   TrainStart start;
   bool finished = false;
   int training_cases = 0;

@@ -91,8 +91,8 @@ Volume ReadVolume(const fs::path& path, const ReadOptions& options) {
   // A reader that the program itself registered.
   if (!options.AreDefault()) {
     // A wrong option, not a wrong file; in the words of the jobs that take many inputs.
-    throw OptionError("--series and --regularise choose among DICOM series, and '" +
-                      path.string() + "' is not DICOM; leave them out");
+    throw OptionError("--series and --regularise choose among DICOM series, and '" + path.string() +
+                      "' is not DICOM; leave them out");
   }
   return VolumeFromImageIo(*image);
 }

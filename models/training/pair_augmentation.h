@@ -39,13 +39,11 @@ struct PairRecipe {
   static PairRecipe ByName(const std::string& name);
 };
 inline auto FieldsOf(const PairRecipe& r) {
-  return std::make_tuple(Decides("name", r.name), Decides("flip_cols", r.flip_cols),
-                         Decides("flip_rows", r.flip_rows),
-                         Decides("quarter_turns", r.quarter_turns),
-                         Decides("rotation", r.rotation),
-                         Decides("rotation_degrees", r.rotation_degrees),
-                         Decides("transpose", r.transpose), Decides("mixing", r.mixing),
-                         Decides("mix_chance", r.mix_chance));
+  return std::make_tuple(
+      Decides("name", r.name), Decides("flip_cols", r.flip_cols), Decides("flip_rows", r.flip_rows),
+      Decides("quarter_turns", r.quarter_turns), Decides("rotation", r.rotation),
+      Decides("rotation_degrees", r.rotation_degrees), Decides("transpose", r.transpose),
+      Decides("mixing", r.mixing), Decides("mix_chance", r.mix_chance));
 }
 
 // Single steps.

@@ -31,13 +31,11 @@ LayoutReport CheckStart(const TensorFile& file, const std::string& source) {
   LayoutReport report = *found;
   report.unexpected.clear();  // they are reported, and do no harm
   // Without a class layer the rest of a network is as good a beginning.
-  const bool no_classes =
-      std::none_of(file.tensors.begin(), file.tensors.end(),
-                   [](const auto& entry) { return IsClassLayer(entry.first); });
+  const bool no_classes = std::none_of(file.tensors.begin(), file.tensors.end(),
+                                       [](const auto& entry) { return IsClassLayer(entry.first); });
   if (no_classes) {
-    report.missing.erase(
-        std::remove_if(report.missing.begin(), report.missing.end(), IsClassLayer),
-        report.missing.end());
+    report.missing.erase(std::remove_if(report.missing.begin(), report.missing.end(), IsClassLayer),
+                         report.missing.end());
   }
   if (!report.Complete()) {
     throw ModelError("'" + source + "' cannot be started from: it is no complete RWKV-UNet " +

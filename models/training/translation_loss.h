@@ -36,8 +36,7 @@ struct TranslationLossOptions {
 };
 inline auto FieldsOf(const TranslationLossOptions& o) {
   return std::make_tuple(Decides("ssim_weight", o.ssim_weight),
-                         Decides("edge_weight", o.edge_weight),
-                         Decides("ssim_border", o.border));
+                         Decides("edge_weight", o.edge_weight), Decides("ssim_border", o.border));
 }
 
 struct TranslationLoss {
