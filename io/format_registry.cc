@@ -59,7 +59,9 @@ void Format::Write(const Volume&, const fs::path& path) const {
 
 Volume Format::Read(const fs::path& path, const ReadOptions& options) const {
   if (!options.AreDefault()) {
-    throw IoError("'" + path.string() + "' is not DICOM: --series and --regularise do not apply");
+    // A wrong option, not a wrong file; in the words of the jobs that take many inputs.
+    throw OptionError("--series and --regularise choose among DICOM series, and '" + path.string() +
+                      "' is not DICOM; leave them out");
   }
   return Read(path);
 }

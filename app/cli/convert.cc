@@ -82,8 +82,9 @@ void AddConvert(CLI::App& app, Action& action) {
                       "Folder for all images and DICOM series of the inputs");
   command->add_option("--format", options->format,
                       "Ending of the files in the folder: nii.gz (default), nrrd, mha, ...");
-  command->add_flag("--keep-text", options->keep_text,
-                    "Keep free text of a NIfTI header, which may name the patient");
+  command->add_flag(
+      "--keep-text", options->keep_text,
+      "Keep free text of a NIfTI header, which may name the patient, in a NIfTI file");
   AddSeriesOptions(*command, options->series, options->regularise);
   command->callback([options, &action] {
     action = [options](Progress& progress) {

@@ -9,6 +9,8 @@
 namespace avocet::cli {
 namespace {
 
+constexpr size_t kNoise = 0, kNoNoise = 1;  // whether anything is drawn
+
 void Print(const core::DegradeCase& item) {
   if (!item.error.empty()) {
     std::fprintf(stderr, "avocet: error: %s\n", item.error.c_str());
@@ -22,13 +24,20 @@ void Print(const core::DegradeCase& item) {
 
 }  // namespace
 
-void AddDegrade(CLI::App& app, Action& action) {
+void AddDegrade(CLI::App& app, Action& action, ModeTable& modes) {
   auto options = std::make_shared<core::DegradeJobOptions>();
   auto coarser = std::make_shared<std::vector<double>>();
   auto reconstruction = std::make_shared<std::string>("zero-fill");
   core::DegradeJobOptions& o = *options;
   CLI::App* command = app.add_subcommand(
       "degrade", "Simulate a weaker scanner on MR volumes: k-space truncation, noise, blur, bias");
+  OptionModes& noise = modes.Add(*command, {"noise", "--snr 0"}, [options] {
+    return options->degrade.snr == 0 ? kNoNoise : kNoise;
+  });
+  OptionModes& chance =
+      modes.Add(*command, {"noise or --bias", "--snr 0 and no --bias"}, [options] {
+        return options->degrade.snr == 0 && options->degrade.bias == 0 ? kNoNoise : kNoise;
+      });
   command
       ->add_option("inputs", o.inputs,
                    "Images, folders of images, DICOM series (a folder, its files, a DICOMDIR)")
@@ -46,10 +55,10 @@ void AddDegrade(CLI::App& app, Action& action) {
       ->default_str("1.6");
   command->add_option("--snr", o.degrade.snr, "SNR of the input to assume; 0 = add no noise")
       ->capture_default_str();
-  command
-      ->add_option("--field-ratio", o.degrade.field_ratio,
-                   "SNR of the input over that to simulate (7T over 3T)")
-      ->capture_default_str();
+  noise.Only(kNoise, command
+                         ->add_option("--field-ratio", o.degrade.field_ratio,
+                                      "SNR of the input over that to simulate (7T over 3T)")
+                         ->capture_default_str());
   command
       ->add_option("--blur", o.degrade.blur, "Gaussian blur, standard deviation in acquired voxels")
       ->capture_default_str();
@@ -62,8 +71,10 @@ void AddDegrade(CLI::App& app, Action& action) {
                    "zero-fill, linear, bicubic, lanczos (onto the input's grid), or acquired (the "
                    "small image)")
       ->capture_default_str();
-  command->add_option("--seed", o.degrade.seed, "Of noise and bias field; combined with file names")
-      ->capture_default_str();
+  chance.Only(kNoise, command
+                          ->add_option("--seed", o.degrade.seed,
+                                       "Of noise and bias field; combined with file names")
+                          ->capture_default_str());
   command->add_option("--threads", o.degrade.threads, "CPU threads, 0 = all cores")
       ->capture_default_str();
   command->callback([options, coarser, reconstruction, &action] {

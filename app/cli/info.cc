@@ -165,6 +165,12 @@ void AddInfo(CLI::App& app, Action& action) {
     action = [options](Progress& progress) {
       const std::vector<std::filesystem::path> paths(options->files.begin(), options->files.end());
       const auto items = core::DescribeVolumes(paths, options->info, progress);
+      const bool any_dicom = std::any_of(items.begin(), items.end(), [](const auto& item) {
+        return item.dicom || item.contours || !item.error.empty();
+      });
+      if (options->info.show_patient && !any_dicom) {
+        progress.Warn("--show-patient has no effect: none of the files is DICOM");
+      }
       if (options->json) std::printf("%s\n", core::ToJson(items, options->info).c_str());
       bool first = true;
       int failed = 0;

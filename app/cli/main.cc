@@ -58,20 +58,8 @@ int main(int argc, char** argv) {
       "cancelled.");
 
   avocet::cli::Action action;
-  avocet::cli::AddInfo(app, action);
-  avocet::cli::AddSegment(app, action);
-  avocet::cli::AddTranslate(app, action);
-  avocet::cli::AddEvaluate(app, action);
-  avocet::cli::AddDegrade(app, action);
-  avocet::cli::AddConvert(app, action);
-  avocet::cli::AddForward(app, action);
-  avocet::cli::AddTrain(app, action);
-  avocet::cli::AddModel(app, action);
-  avocet::cli::AddDemo(app, action);
-  avocet::cli::AddDoctor(app, action);
-  avocet::cli::AddExport(app, action);
-  avocet::cli::AddAnonymize(app, action);
-  avocet::cli::AddGui(app, action);
+  avocet::cli::ModeTable modes;
+  avocet::cli::AddCommands(app, action, modes);
 
   try {
     app.parse(argc, argv);
@@ -83,6 +71,7 @@ int main(int argc, char** argv) {
 
   avocet::cli::TerminalProgress progress(quiet);
   try {
+    modes.Check();
     const ExitCode code = action(progress);
     if (std::fflush(stdout) != 0) {
       std::fprintf(stderr, "avocet: error: the output could not be written to stdout\n");

@@ -6,9 +6,22 @@
 
 #include "app/cli/command.h"
 #include "app/core/engine.h"
+#include "io/format.h"
+#include "io/format_list.h"
 
 namespace avocet::cli {
 namespace {
+
+constexpr size_t kVolume = 0, kDicomSeg = 1;  // what the masks are written as
+
+// A folder gets DICOM where its files are to end so; other names are one file.
+bool WritesDicom(const core::SegmentOptions& options) {
+  std::error_code error;
+  const bool folder =
+      !options.format.empty() || std::filesystem::is_directory(options.output, error);
+  const std::filesystem::path name = folder ? "mask." + options.format : options.output.string();
+  return io::FormatByName(name) == &io::DicomFormat();
+}
 
 void Print(const core::SegmentCase& item) {
   if (!item.error.empty()) {
@@ -24,9 +37,11 @@ void Print(const core::SegmentCase& item) {
 
 }  // namespace
 
-void AddSegment(CLI::App& app, Action& action) {
+void AddSegment(CLI::App& app, Action& action, ModeTable& modes) {
   auto options = std::make_shared<core::SegmentOptions>();
   CLI::App* command = app.add_subcommand("segment", "Segment images with a trained model");
+  OptionModes& kind = modes.Add(*command, {"masks that are not DICOM", "DICOM SEG (.dcm)"},
+                                [options] { return WritesDicom(*options) ? kDicomSeg : kVolume; });
   command
       ->add_option("inputs", options->inputs,
                    "Images, folders of images, DICOM series (a folder, its files, a DICOMDIR)")
@@ -42,8 +57,10 @@ void AddSegment(CLI::App& app, Action& action) {
                       "Ending of the masks in a folder: nrrd, dcm, ... (default: as the image, or "
                       "nii.gz)");
   AddSeriesOptions(*command, options->series, options->regularise);
-  command->add_flag("--keep-patient", options->keep_patient,
-                    "DICOM SEG with the patient's name, ID and birth date, left out otherwise");
+  kind.Only(kDicomSeg,
+            command->add_flag("--keep-patient", options->keep_patient,
+                              "DICOM SEG with the patient's name, ID and birth date, left out "
+                              "otherwise"));
   command->add_flag("--probabilities", options->probabilities,
                     "Also write NAME_prob_LABEL.nii.gz (float32) for each label");
   command

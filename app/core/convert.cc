@@ -57,6 +57,12 @@ OutputNames ConvertBatchOptions::Names() const {
 
 namespace {
 
+// The header text of a NIfTI file goes to NIfTI files only.
+bool CanKeepText(const io::Volume& volume, const fs::path& output) {
+  return std::dynamic_pointer_cast<const io::NiftiSource>(volume.source) != nullptr &&
+         io::FormatByName(output) == &io::NiftiFormat();
+}
+
 ConvertResult WriteAs(io::Volume volume, const fs::path& output, bool keep_text) {
   ConvertResult result;
   result.input_format = volume.source ? volume.source->FormatName() : "unknown";
@@ -89,6 +95,10 @@ ConvertResult Convert(const ConvertOptions& options, Progress& progress) {
   read.regularise = options.regularise;
   read.progress = &reading;
   io::Volume volume = io::ReadVolume(options.input, read);
+  if (options.keep_text && !CanKeepText(volume, options.output)) {
+    throw OptionError("--keep-text has no effect on '" + options.output.string() +
+                      "': the text of a header is kept from NIfTI to NIfTI; leave it out");
+  }
   UpdateOrThrow(progress, 0.8, "writing " + options.output.filename().string());
   return WriteAs(std::move(volume), options.output, options.keep_text);
 }
@@ -113,8 +123,13 @@ ConvertBatchResult ConvertToFolder(const ConvertBatchOptions& options, Progress&
     const double begin = 0.1 + static_cast<double>(i) * share;
     UpdateOrThrow(progress, begin, "converting " + inputs[i].name);
     PartOf reading(progress, begin, begin + share * 0.8);
-    batch.cases[i].result = WriteAs(ReadInput(inputs[i], options.regularise, reading),
-                                    batch.cases[i].output, options.keep_text);
+    io::Volume volume = ReadInput(inputs[i], options.regularise, reading);
+    const bool keep = options.keep_text && CanKeepText(volume, batch.cases[i].output);
+    if (options.keep_text && !keep) {
+      progress.Warn(batch.cases[i].output.filename().string() +
+                    ": its header text is not kept, which is done from NIfTI to NIfTI only");
+    }
+    batch.cases[i].result = WriteAs(std::move(volume), batch.cases[i].output, keep);
   });
   return batch;
 }

@@ -293,11 +293,47 @@ std::map<int, std::string> LabelNames(const EvaluateOptions& options, const Eval
   return {};
 }
 
+// The first option that has a value other than its default and that the task does not know.
+std::string ForeignOption(const EvaluateOptions& o) {
+  const EvaluateOptions plain;
+  const bool translation = o.task != "segmentation";
+  struct Known {
+    const char* option;
+    bool by_translation;  // else by segmentation
+    bool given;
+  };
+  const Known known[] = {
+      {"--labels", false, !o.label_names.empty()},
+      {"--classes", false, !o.labels.empty()},
+      {"--nsd-tolerance", false, o.nsd_tolerance_mm != plain.nsd_tolerance_mm},
+      {"--worst-case", false, o.worst_case_mm != plain.worst_case_mm},
+      {"--dims", false, o.dims != plain.dims},
+      {"--source-series", false, !o.source_series.empty()},
+      {"--data-range", true, o.data_range != plain.data_range},
+      {"--mask", true, !o.mask.empty()},
+      {"--plane", true, o.plane != plain.plane},
+      {"--image-size", true, o.image_size != plain.image_size},
+      {"--lpips", true, !o.lpips.empty()},
+      {"--subjects", true, !o.subjects.empty()},
+      {"--slices-csv", true, !o.slices_csv.empty()},
+      {"--regularise", true, o.regularise},
+  };
+  for (const Known& one : known) {
+    if (one.given && one.by_translation != translation) return one.option;
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string EvaluateOptions::Check() const {
   if (task != "segmentation" && task != "translation" && task != "image-quality")
     return "--task is '" + task + "'; it must be segmentation or translation";
+  if (const std::string foreign = ForeignOption(*this); !foreign.empty()) {
+    const bool masks = task == "segmentation";
+    return foreign + " has no effect with --task " + (masks ? "segmentation" : "translation") +
+           ": it is for --task " + (masks ? "translation" : "segmentation") + "; leave it out";
+  }
   if (plane != "auto" && plane != "axial" && plane != "coronal" && plane != "sagittal")
     return "--plane is '" + plane + "'; it must be auto, axial, coronal or sagittal";
   if (image_size != 0 && (image_size < 16 || image_size > 4096))
@@ -305,10 +341,6 @@ std::string EvaluateOptions::Check() const {
   if (protocols.empty()) return "--protocol names no protocol";
   if (task == "segmentation" && source_series.empty() && !series.empty())
     return "--series chooses among the images of --source-series, which is not given";
-  if (task == "segmentation" && regularise)
-    return "--regularise is for --task translation; masks are never resampled";
-  if (task == "segmentation" && !lpips.empty())
-    return "--lpips is for --task translation; masks have no texture";
   if (dims != 0 && dims != 2 && dims != 3) return "--dims must be 2 or 3";
   for (const int label : labels)
     if (label < 1 || label > 65535) return "--classes must be labels between 1 and 65535";

@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
+#include "app/base/error.h"
+#include "io/array_volume.h"
 #include "io/nifti.h"
 #include "io/volume_io.h"
 
@@ -247,6 +249,18 @@ std::vector<InfoItem> DescribeVolumes(const std::vector<std::filesystem::path>& 
                                       const InfoOptions& options, Progress& progress) {
   std::vector<InfoItem> items;
   const auto start = std::chrono::steady_clock::now();
+  const auto is_dicom = [](const std::filesystem::path& path) {
+    return io::IsDicom(path) && !io::IsRtStruct(path);
+  };
+  if ((!options.series.empty() || options.regularise) && !paths.empty() &&
+      std::none_of(paths.begin(), paths.end(), is_dicom)) {
+    for (const auto& path : paths) {
+      std::error_code ignored;
+      if (!std::filesystem::exists(io::SplitMember(path).file, ignored)) continue;
+      throw OptionError("--series and --regularise choose among DICOM series, and '" +
+                        path.string() + "' is no DICOM series; leave them out");
+    }
+  }
   for (const auto& path : paths) {
     // A few files are done before a person would look for progress.
     if (std::chrono::steady_clock::now() - start > std::chrono::seconds(1)) {
@@ -268,6 +282,8 @@ std::vector<InfoItem> DescribeVolumes(const std::vector<std::filesystem::path>& 
       }
     } catch (const IoError& error) {
       item.error = error.what();
+    } catch (const OptionError& error) {
+      item.error = error.what();  // --series, of a file among others
     }
     items.push_back(std::move(item));
   }

@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "app/base/error.h"
+#include "app/core/model_convert_checks.h"
 #include "app/core/model_job.h"
 #include "io/file_util.h"
 #include "models/architecture/fs_rwkv_layout.h"
@@ -158,6 +159,9 @@ ModelCard MakeCard(const ModelConvertOptions& options, const TensorFile& file,
                      " labels, but the network has " + std::to_string(layout.classes) +
                      " classes; give one name a class with --labels, background first");
   }
+  if (const std::string wrong = OptionWithoutEffect(options, card); !wrong.empty()) {
+    throw OptionError(wrong);
+  }
   card.provenance.emplace("converted_from", options.input.filename().string());
   card.provenance.emplace("converted_from_sha256", io::Sha256OfFile(options.input));
   return card;
@@ -204,10 +208,6 @@ std::vector<std::string> DropUnused(const LayoutReport& layout, TensorFile& file
   return dropped;
 }
 
-bool WantsCard(const ModelConvertOptions& o) {
-  return !o.card.empty() || !o.preset.empty() || !o.labels.empty() || !o.name.empty();
-}
-
 }  // namespace
 
 std::string ModelConvertOptions::Check() const {
@@ -245,10 +245,11 @@ ModelConvertResult ConvertModel(const ModelConvertOptions& options, Progress& pr
   result.output = options.output;
 
   if (!layout) {
-    if (WantsCard(options)) {
+    if (const std::string option = CardOption(options); !option.empty()) {
       throw ModelError("'" + options.input.string() +
                        "' fits no architecture that Avocet knows, so it cannot have a model card; "
-                       "convert it without --card, --preset, --labels and --name");
+                       "convert it without " +
+                       option);
     }
     progress.Warn("the architecture of '" + options.input.string() +
                   "' is unknown: all tensors are kept, no model card is written");
@@ -267,9 +268,11 @@ ModelConvertResult ConvertModel(const ModelConvertOptions& options, Progress& pr
     if (whole) {
       result.card = MakeCard(options, file, *layout);
       models::SetCard(file, result.card);
-    } else if (WantsCard(options)) {
+    } else if (const std::string option = CardOption(options); !option.empty()) {
       throw ModelError("'" + options.input.string() +
-                       "' holds no whole network (no class layer), so it cannot have a model card");
+                       "' holds no whole network (no class layer), so it cannot have a model card; "
+                       "convert it without " +
+                       option);
     } else {
       file.metadata.emplace("format", "pt");
     }

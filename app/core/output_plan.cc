@@ -96,6 +96,10 @@ OutputPlan PlanOutputs(const OutputNames& names, const std::vector<fs::path>& gi
       !fs::exists(io::SplitMember(inputs[0].path).file, error)) {
     throw IoError("'" + inputs[0].path.string() + "' is not there; check the name");
   }
+  if (!plan.to_folder && !names.format.empty()) {
+    throw OptionError("--format has no effect with --output '" + names.output.string() +
+                      "', which is one file: it is for the files in a folder; leave it out");
+  }
   if (!plan.to_folder && !one_name) {
     throw OptionError(
         "--output '" + names.output.string() + "' has an ending that cannot be written; use " +

@@ -12,12 +12,11 @@
 #include "app/base/error.h"
 #include "app/core/engine_jobs.h"
 #include "app/core/msd_dataset.h"
-#include "app/core/select_device.h"
 #include "app/core/torch_errors.h"
-#include "io/file_util.h"
+#include "app/core/train_setup.h"
 #include "io/volume_io.h"
 #include "models/rwkv_unet/rwkv_unet.h"
-#include "models/training/schedule.h"
+#include "models/training/start.h"
 #include "models/training/trainer.h"
 
 namespace avocet::core {
@@ -125,6 +124,7 @@ models::TrainerOptions TrainerOptionsOf(const TrainOptions& o) {
   t.max_minutes = o.max_minutes;
   t.checkpoint_minutes = o.checkpoint_minutes;
   t.resume = o.resume;
+  AppendDeciding(o, "", t.job);
   return t;
 }
 
@@ -138,29 +138,61 @@ std::string Joined(const std::vector<models::TrainingCase>& cases) {
 
 namespace {
 
-TrainResult TrainOnFolder(const TrainOptions& options, Progress& progress) {
+// Fills the network from the checkpoint, and says what that left as it was.
+TrainStart Start(const StartFile& from, const models::ModelCard& card, models::RwkvUnet& network,
+                 Progress& progress) {
+  const std::string name = from.path.string();
+  models::StartReport report = models::StartFrom(from.file, name, network);
+  TrainStart start;
+  start.path = from.path;
+  start.sha256 = from.sha256;
+  start.architecture = "rwkv-unet " + network.config().variant;
+  start.encoder_only = report.encoder_only;
+  start.classes = report.classes;
+  start.loaded = report.loaded.size();
+  start.fresh = std::move(report.fresh);
+  start.unused = std::move(report.unused);
+  start.unknown = std::move(report.unknown);
+  const int classes = network.config().classes;
+  if (start.encoder_only) {
+    progress.Warn("'" + name + "' holds an encoder only; the decoder starts from new weights");
+  } else if (start.classes == 0) {
+    progress.Warn("'" + name + "' has no class layer; it starts from new weights");
+  } else if (start.classes != classes) {
+    progress.Warn("'" + name + "' has " + std::to_string(start.classes) +
+                  " classes and the data have " + std::to_string(classes) +
+                  "; the class layer starts from new weights");
+  }
+  if (!start.unknown.empty()) {
+    progress.Warn("'" + name + "' holds tensors that are not of this network and are not used: " +
+                  models::ListNames(start.unknown, 3));
+  }
+  for (const std::string& difference : DifferencesOfStart(models::CardOf(from.file), card)) {
+    progress.Warn(difference);
+  }
+  return start;
+}
+
+TrainResult TrainOnFolder(const TrainOptions& given, Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
-  if (const std::string wrong = options.Check(); !wrong.empty()) throw OptionError(wrong);
-  if (options.device.text.rfind("cuda", 0) == 0) {
-    throw DeviceError("training on a GPU is not supported yet; use --device cpu");
-  }
-  DeviceRequest device = options.device;
-  device.text = "cpu";
-  SelectDevice(device, progress);
+  if (const std::string wrong = given.Check(); !wrong.empty()) throw OptionError(wrong);
+  CheckRun(given, progress);
   // Checked before any data is read: a misspelt recipe should not cost a minute.
-  const models::TrainerOptions trainer = TrainerOptionsOf(options);
-  models::ScheduleOptions schedule;
-  schedule.name = options.schedule;
-  if (const std::string wrong = schedule.Check(); !wrong.empty()) throw OptionError(wrong);
-  const auto checkpoint = options.output / "last.ckpt";
-  if (options.resume && !std::filesystem::exists(checkpoint)) {
-    throw IoError("--resume: there is no '" + checkpoint.string() + "'; start without --resume");
+  RecipeOf(given);
+  std::optional<StartFile> from = ReadStart(given);
+  TrainOptions options = given;
+  if (from) {
+    const std::string variant = models::CheckStart(from->file, from->path.string()).variant;
+    if (options.variant.empty()) options.variant = variant;
+    if (options.variant != variant) {
+      throw ModelError("'" + from->path.string() + "' holds RWKV-UNet " + variant +
+                       ", and --variant is " + options.variant +
+                       "; leave --variant out, or start from another model");
+    }
   }
-  if (!options.resume && std::filesystem::exists(checkpoint)) {
-    throw OptionError("'" + options.output.string() +
-                      "' holds a training already; add --resume to "
-                      "continue it, or name another folder");
-  }
+  if (options.variant.empty()) options.variant = "T";
+  models::TrainerOptions trainer = TrainerOptionsOf(options);
+  if (from) trainer.start = from->sha256;
 
   const MsdDataset dataset = ReadMsdDataset(options.data, progress);
   const std::vector<bool> held_out =
@@ -194,6 +226,12 @@ TrainResult TrainOnFolder(const TrainOptions& options, Progress& progress) {
   network.Initialise(generator);
 
   models::ModelCard card = CardOf(options, dataset);
+  if (from) {
+    result.start = Start(*from, card, network, progress);
+    card.provenance["started_from"] = from->sha256;
+    card.provenance["start"] = DescribeStart(result.start);
+    from.reset();  // the training needs the memory
+  }
   card.provenance["data"] = dataset.name + ", " + std::to_string(training.size()) +
                             " training cases, " + std::to_string(validation.size()) +
                             " validation cases";
@@ -211,7 +249,7 @@ TrainResult TrainOnFolder(const TrainOptions& options, Progress& progress) {
       result.best_class_dice.emplace_back(dataset.labels[c + 1].name, best.scores[c]);
     }
   }
-  result.model = options.output / "model.safetensors";
+  if (trained.kept_epoch > 0) result.model = options.output / "model.safetensors";
   result.finished = trained.finished;
   result.training_cases = static_cast<int>(training.size());
   result.validation_cases = static_cast<int>(validation.size());

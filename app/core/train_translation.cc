@@ -13,16 +13,13 @@
 #include "app/core/engine_jobs.h"
 #include "app/core/msd_dataset.h"
 #include "app/core/pair_files.h"
-#include "app/core/select_device.h"
-#include "app/core/shipped.h"
 #include "app/core/torch_errors.h"
+#include "app/core/train_setup.h"
 #include "app/core/translation_checks.h"
-#include "io/file_util.h"
 #include "io/volume_io.h"
 #include "models/fs_rwkv/load_fs_rwkv.h"
 #include "models/metrics/registration.h"
 #include "models/preprocess/pillow_resize.h"
-#include "models/training/schedule.h"
 #include "models/training/translation_trainer.h"
 
 namespace avocet::core {
@@ -172,6 +169,7 @@ models::TranslationTrainerOptions TrainerOptionsOf(const TrainTranslationOptions
   t.max_minutes = o.run.max_minutes;
   t.checkpoint_minutes = o.run.checkpoint_minutes;
   t.resume = o.run.resume;
+  AppendDeciding(o, "", t.job);
   t.data.augmentation = models::PairRecipe::ByName(o.run.augmentation);
   t.data.batch = o.run.batch;
   t.data.size = o.image_size;
@@ -217,37 +215,39 @@ std::string Joined(const std::vector<PairFile>& files) {
   return text;
 }
 
-TrainTranslationResult TrainOnPairs(const TrainTranslationOptions& o, Progress& progress) {
+// Takes the weights, and the sizes, of a model.
+std::unique_ptr<models::FsRwkv> LoadStart(const StartFile& from, TrainStart& start) {
+  auto network = models::LoadFsRwkv(from.file, from.path.string());
+  const models::LayoutReport layout = models::MatchFsRwkv(from.file);
+  start.path = from.path;
+  start.sha256 = from.sha256;
+  start.architecture = layout.architecture + " " + layout.variant;
+  start.loaded = layout.matched.size();
+  start.unused = layout.unused;
+  return network;
+}
+
+TrainTranslationResult TrainOnPairs(const TrainTranslationOptions& given, Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
-  if (const std::string wrong = o.Check(); !wrong.empty()) throw OptionError(wrong);
-  if (o.run.device.text.rfind("cuda", 0) == 0) {
-    throw DeviceError("training on a GPU is not supported yet; use --device cpu");
-  }
-  DeviceRequest device = o.run.device;
-  device.text = "cpu";
-  SelectDevice(device, progress);
-  const models::TranslationTrainerOptions trainer = TrainerOptionsOf(o);
-  models::ScheduleOptions schedule;
-  schedule.name = o.run.schedule;
-  if (const std::string wrong = schedule.Check(); !wrong.empty()) throw OptionError(wrong);
-  const auto checkpoint = o.run.output / "last.ckpt";
-  if (o.run.resume && !fs::exists(checkpoint)) {
-    throw IoError("--resume: there is no '" + checkpoint.string() + "'; start without --resume");
-  }
-  if (!o.run.resume && fs::exists(checkpoint)) {
-    throw OptionError("'" + o.run.output.string() +
-                      "' holds a training already; add --resume to continue it, or name another "
-                      "folder");
+  if (const std::string wrong = given.Check(); !wrong.empty()) throw OptionError(wrong);
+  CheckRun(given.run, progress);
+  TrainTranslationOptions o = given;
+  TrainTranslationResult result;
+  std::unique_ptr<models::FsRwkv> begin;  // the weights to start from
+  std::optional<StartFile> from = ReadStart(o.run);
+  if (from) {
+    begin = LoadStart(*from, result.start);
+    const models::FsRwkvSizes& sizes = begin->config().sizes;
+    o.dim = static_cast<int>(sizes.dim);
+    o.blocks.assign(sizes.blocks.begin(), sizes.blocks.end());
+    o.refinement = sizes.refinement;
   }
   models::FsRwkvConfig config;
-  std::unique_ptr<models::FsRwkv> begin;  // the weights to start from
-  if (!o.init.empty()) {
-    begin = models::LoadFsRwkv(models::ReadTensorFile(FindModel(o.init)), o.init.string());
-  }
   config.sizes.dim = o.dim;
   std::copy(o.blocks.begin(), o.blocks.end(), config.sizes.blocks.begin());
   config.sizes.refinement = o.refinement;
-  if (begin) config.sizes = begin->config().sizes;
+  models::TranslationTrainerOptions trainer = TrainerOptionsOf(o);
+  if (from) trainer.start = from->sha256;
 
   const Split split = FindPairs(o);
   models::ModelCard card = CardOf(o, config.sizes);
@@ -284,7 +284,13 @@ TrainTranslationResult TrainOnPairs(const TrainTranslationOptions& o, Progress& 
     for (const auto& entry : begin->parameters().entries()) {
       network.parameters().Set(entry.name, entry.value);
     }
-    card.provenance["started_from"] = io::Sha256OfFile(FindModel(o.init));
+    for (const std::string& difference : DifferencesOfStart(models::CardOf(from->file), card)) {
+      progress.Warn(difference);
+    }
+    card.provenance["started_from"] = from->sha256;
+    card.provenance["start"] = DescribeStart(result.start);
+    from.reset();  // the training needs the memory
+    begin.reset();
   } else {
     at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(o.run.seed);
     network.Initialise(generator);
@@ -292,7 +298,6 @@ TrainTranslationResult TrainOnPairs(const TrainTranslationOptions& o, Progress& 
   const models::TranslationTrainerResult trained = models::TrainTranslation(
       network, card, std::move(training), validation, trainer, o.run.output, progress);
 
-  TrainTranslationResult result;
   result.epochs_done = static_cast<int>(trained.engine.epochs.size());
   result.best_epoch = static_cast<int>(trained.engine.best_epoch);
   if (result.best_epoch > 0) {
@@ -302,7 +307,7 @@ TrainTranslationResult TrainOnPairs(const TrainTranslationOptions& o, Progress& 
     result.input_psnr = scores.at(3);
     result.input_ssim = scores.at(4);
   }
-  result.model = o.run.output / "model.safetensors";
+  if (trained.engine.kept_epoch > 0) result.model = o.run.output / "model.safetensors";
   result.finished = trained.engine.finished;
   result.training_cases = static_cast<int>(split.training.size());
   result.validation_cases = static_cast<int>(split.validation.size());

@@ -11,16 +11,12 @@ namespace avocet::core {
 
 // Trains a translation network on registered pairs: `avocet train --task translation`.
 struct TrainTranslationOptions {
-  // data, output, epochs, batch, learning rate and other settings of the run, plane, validation
-  // names and fraction, seed, device; the published recipe's values unless asked otherwise. What
-  // only segmentation has is not used.
-  TrainOptions run;
+  TrainRunOptions run = PublishedRun();
   std::filesystem::path source_folder;  // "" = DATA/source
   std::filesystem::path target_folder;  // "" = DATA/target
   // Published pairing files; "" = namesakes in the two folders, split by run.validation.
   std::filesystem::path pairs, validation_pairs;
-  // "" or a model whose weights the training starts from; its sizes are used then, not those below.
-  std::filesystem::path init;
+  // Sizes of the network; with run.init those of its model are used instead.
   int dim = 48;
   std::vector<int> blocks{4, 6, 6, 8};
   int refinement = 4;
@@ -37,16 +33,30 @@ struct TrainTranslationOptions {
   bool force = false;  // train on pairs that seem not registered
 
   // The published recipe (shared/spec/fs_rwkv.md 11).
-  TrainTranslationOptions();
+  static TrainRunOptions PublishedRun();
 
   std::string Check() const;
 };
+inline auto FieldsOf(const TrainTranslationOptions& o) {
+  return std::make_tuple(
+      Decides("", o.run), ByContent("source", o.source_folder),
+      ByContent("target", o.target_folder), ByContent("pairs", o.pairs),
+      ByContent("validation-pairs", o.validation_pairs), Decides("dim", o.dim),
+      Decides("blocks", o.blocks), Decides("refinement", o.refinement),
+      Decides("image-size", o.image_size), Decides("crops", o.crops),
+      Decides("slices-per-epoch", o.slices_per_epoch),
+      Decides("validation-slices", o.validation_slices), Decides("ssim-weight", o.ssim_weight),
+      Decides("edge-weight", o.edge_weight), Decides("ssim-border", o.ssim_border),
+      Decides("shared-scale", o.shared_scale), Decides("percentiles", o.percentiles),
+      Free("force", o.force));
+}
 
 struct TrainTranslationResult {
   int epochs_done = 0;
   int best_epoch = 0;
   double psnr = 0, ssim = 0, input_psnr = 0, input_ssim = 0;  // of the kept state
-  std::filesystem::path model;
+  std::filesystem::path model;                                // "" when none was written yet
+  TrainStart start;
   bool finished = false;
   int training_cases = 0;
   int validation_cases = 0;

@@ -4,7 +4,8 @@
 
 namespace avocet::core {
 
-TrainTranslationOptions::TrainTranslationOptions() {
+TrainRunOptions TrainTranslationOptions::PublishedRun() {
+  TrainRunOptions run;
   run.epochs = 200;
   run.batch = 4;
   run.learning_rate = 2e-4;
@@ -15,14 +16,11 @@ TrainTranslationOptions::TrainTranslationOptions() {
   run.schedule = "fs-rwkv";
   run.augmentation = "fs-rwkv/unc";
   run.seed = 3407;
+  return run;
 }
 
 std::string TrainTranslationOptions::Check() const {
   if (std::string wrong = run.Check(); !wrong.empty()) return wrong;
-  if (run.precision != "float32") return "--precision must be float32 for translation";
-  if (run.intensity != "percentile") {
-    return "--intensity is '" + run.intensity + "'; translation scales by percentiles";
-  }
   if (dim < 8 || dim % 8 != 0) {
     return "--dim is " + std::to_string(dim) + "; it must be a multiple of 8";
   }

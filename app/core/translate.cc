@@ -263,6 +263,10 @@ TranslateResult Translate(const TranslateOptions& options, Progress& progress) {
   const std::vector<JobInput> inputs = ExpandInputs(
       options.inputs, options.series, options.regularise, !NamesOneFile(names), looking);
   const OutputPlan plan = PlanOutputs(names, options.inputs, inputs);
+  if (!plan.to_folder && options.plain_name) {
+    throw OptionError("--plain-name has no effect with --output '" + options.output.string() +
+                      "', which is one file: it is for the files in a folder; leave it out");
+  }
   CheckOutput(plan, options.output);
   for (const PlannedOutput& file : plan.files) {
     TranslateCase item;

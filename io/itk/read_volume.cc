@@ -90,7 +90,9 @@ Volume ReadVolume(const fs::path& path, const ReadOptions& options) {
   }
   // A reader that the program itself registered.
   if (!options.AreDefault()) {
-    throw IoError("'" + path.string() + "' is not DICOM: --series and --regularise do not apply");
+    // A wrong option, not a wrong file; in the words of the jobs that take many inputs.
+    throw OptionError("--series and --regularise choose among DICOM series, and '" + path.string() +
+                      "' is not DICOM; leave them out");
   }
   return VolumeFromImageIo(*image);
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "app/base/field_table.h"
 #include "models/architecture/layout.h"
 
 namespace avocet::models {
@@ -22,6 +23,10 @@ struct FsRwkvSizes {
   // "dim48-4.6.6.8-r4".
   std::string Variant() const;
 };
+inline auto FieldsOf(const FsRwkvSizes& s) {
+  return std::make_tuple(Decides("dim", s.dim), Decides("blocks", s.blocks),
+                         Decides("refinement", s.refinement));
+}
 
 // Names and shapes in the official registration order (spec/fs_rwkv.md 7). The Haar filters of the
 // official modules are in the list with used = false; a file may lack them, but where they are,

@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "app/base/field_table.h"
 #include "models/architecture/fs_rwkv_layout.h"
 #include "models/forward_options.h"
 #include "models/parameters.h"
@@ -25,6 +26,10 @@ struct FsRwkvConfig {
   WkvMode wkv = WkvMode::kExact;
   FsGeometry geometry = FsGeometry::kNative;
 };
+inline auto FieldsOf(const FsRwkvConfig& c) {
+  return std::make_tuple(Decides("sizes", c.sizes), Decides("wkv", c.wkv),
+                         Decides("geometry", c.geometry));
+}
 
 // FS-RWKV (3T to 7T translation) as a function of named tensors: names and shapes are those of the
 // official state dictionary, so that any checkpoint can be loaded, saved and compared by name. The

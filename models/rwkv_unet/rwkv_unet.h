@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "app/base/field_table.h"
 #include "models/forward_options.h"
 #include "models/parameters.h"
 #include "models/precision.h"
@@ -28,6 +29,11 @@ struct RwkvUnetConfig {
   // "T", "S" or "B"; throws ModelError otherwise.
   static RwkvUnetConfig ForVariant(const std::string& variant, int classes);
 };
+inline auto FieldsOf(const RwkvUnetConfig& c) {
+  return std::make_tuple(Decides("variant", c.variant), Decides("classes", c.classes),
+                         Decides("depths", c.depths), Decides("widths", c.widths),
+                         Decides("ratios", c.ratios), Decides("drop_path", c.drop_path));
+}
 
 struct RwkvUnetBlock;
 class FrozenRwkvUnet;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/base/field_table.h"
 #include "models/training/counter_rng.h"
 
 namespace avocet::models {
@@ -67,6 +68,28 @@ struct AugmentationRecipe {
   // their final pixel size already.
   static AugmentationRecipe ByName(const std::string& name);
 };
+inline auto FieldsOf(const AugmentationRecipe& r) {
+  return std::make_tuple(
+      Decides("name", r.name), Decides("rotation", r.rotation), Decides("scale", r.scale),
+      Decides("anisotropy", r.anisotropy), Decides("shear", r.shear),
+      Decides("translation", r.translation), Decides("elastic_chance", r.elastic_chance),
+      Decides("elastic_pixels", r.elastic_pixels), Decides("flip_rows_chance", r.flip_rows_chance),
+      Decides("flip_cols_chance", r.flip_cols_chance),
+      Decides("flip_context_chance", r.flip_context_chance), Decides("geometry", r.geometry),
+      Decides("gamma_chance", r.gamma_chance), Decides("gamma", r.gamma),
+      Decides("contrast_chance", r.contrast_chance), Decides("contrast", r.contrast),
+      Decides("brightness", r.brightness), Decides("noise_chance", r.noise_chance),
+      Decides("noise", r.noise), Decides("blur_chance", r.blur_chance),
+      Decides("blur_pixels", r.blur_pixels),
+      Decides("low_resolution_chance", r.low_resolution_chance),
+      Decides("low_resolution", r.low_resolution),
+      Decides("official_rot_flip", r.official_rot_flip),
+      Decides("official_rotation", r.official_rotation),
+      Decides("official_rotation_degrees", r.official_rotation_degrees),
+      Decides("official_rotation_else", r.official_rotation_else),
+      Decides("official_brightness", r.official_brightness),
+      Decides("official_crop", r.official_crop));
+}
 
 // Augments `slice` and places it on a canvas: `image` [channels, rows, cols] and `label` [rows,
 // cols] are overwritten. Beyond the slice the image repeats its edge and the label is kIgnoreLabel.

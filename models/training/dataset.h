@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/base/field_table.h"
 #include "models/model_card.h"
 #include "models/predict/slicing.h"
 #include "models/training/augmentation.h"
@@ -24,6 +25,11 @@ struct TrainingCase {
 
   VolumeView View() const;
 };
+inline auto FieldsOf(const TrainingCase& c) {
+  return std::make_tuple(Decides("name", c.name), Decides("values", c.values),
+                         Decides("classes", c.classes), Decides("size", c.size),
+                         Decides("spacing", c.spacing), Decides("direction", c.direction));
+}
 
 // All slices of the training cases, preprocessed by SliceSource as for prediction and kept in
 // memory. Which slices make up an epoch, and in which order, depends on (seed, epoch) alone.

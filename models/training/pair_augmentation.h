@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/base/field_table.h"
 #include "models/training/counter_rng.h"
 
 namespace avocet::models {
@@ -37,6 +38,13 @@ struct PairRecipe {
   // "default": what anatomy allows (mirrored columns), random mixing off. Throws OptionError.
   static PairRecipe ByName(const std::string& name);
 };
+inline auto FieldsOf(const PairRecipe& r) {
+  return std::make_tuple(
+      Decides("name", r.name), Decides("flip_cols", r.flip_cols), Decides("flip_rows", r.flip_rows),
+      Decides("quarter_turns", r.quarter_turns), Decides("rotation", r.rotation),
+      Decides("rotation_degrees", r.rotation_degrees), Decides("transpose", r.transpose),
+      Decides("mixing", r.mixing), Decides("mix_chance", r.mix_chance));
+}
 
 // Single steps.
 void FlipColumns(PlanePair& pair);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "app/base/field_table.h"
 #include "models/model_card.h"
 #include "models/predict/slice_layout.h"
 #include "models/training/pair_augmentation.h"
@@ -36,6 +37,12 @@ struct PairStack {
 
   PlanePair Slice(int64_t slice) const;
 };
+inline auto FieldsOf(const PairStack& s) {
+  return std::make_tuple(Decides("name", s.name), Decides("plane", s.plane),
+                         Decides("slices", s.slices), Decides("rows", s.rows),
+                         Decides("cols", s.cols), Decides("source", s.source),
+                         Decides("target", s.target), Decides("picture", s.picture));
+}
 // Slices are of the acquisition plane, else the card's (ChoosePlane). The target is scaled by its
 // own percentiles, or by the source's where both are in the same units (`shared_scale`: simulated
 // pairs).
@@ -46,6 +53,14 @@ PairStack MakeStack(const PairCase& one, const ModelCard& card, bool shared_scal
 class PairDataset {
  public:
   struct Options {
+    friend auto FieldsOf(const Options& o) {
+      return std::make_tuple(Decides("augmentation", o.augmentation), Decides("batch", o.batch),
+                             Decides("keep_last_batch", o.keep_last), Decides("data_seed", o.seed),
+                             Decides("size", o.size), Decides("squeeze", o.squeeze),
+                             Decides("least_content", o.least_content),
+                             Decides("slices_per_epoch", o.slices_per_epoch));
+    }
+
     PairRecipe augmentation;
     int64_t batch = 4;
     bool keep_last = true;

@@ -9,6 +9,7 @@
 
 #include "models/precision.h"
 #include "models/training/batch_queue.h"
+#include "models/training/fingerprint.h"
 #include "models/training/losses.h"
 
 namespace avocet::models {
@@ -28,23 +29,18 @@ class SegmentationTask final : public TrainingTask {
         card_(std::move(card)),
         validation_(validation),
         options_(options),
+        data_(HashData(training, validation)),
         dataset_(training, card_, DatasetOptions(options)) {}
 
   ParameterStore& parameters() override { return network_.parameters(); }
   ModelCard card() const override { return card_; }
   int64_t slices() const override { return dataset_.slices(); }
   int64_t steps_per_epoch() const override { return dataset_.steps_per_epoch(); }
-  std::string Description() const override { return options_.Fingerprint(); }
+  std::string Description() const override {
+    return DescribeTraining(options_, AugmentationRecipe::ByName(options_.augmentation.name));
+  }
   std::string Fingerprint() const override {
-    // What of the card decides the result (its provenance does not).
-    ModelCard card = card_;
-    card.provenance.clear();
-    card.name.clear();
-    card.licence.clear();
-    return options_.Fingerprint() + "variant=" + network_.config().variant +
-           "\nslices=" + std::to_string(dataset_.slices()) +
-           "\ncanvas=" + std::to_string(dataset_.canvas_rows()) + "x" +
-           std::to_string(dataset_.canvas_cols()) + "\ncard=" + ToJson(card) + "\n";
+    return TrainingFingerprint(options_, network_.config(), network_.wkv_mode(), card_, data_);
   }
   std::vector<std::string> LossParts() const override { return {"ce", "dice_loss"}; }
   std::vector<std::string> ScoreColumns() const override {
@@ -128,39 +124,12 @@ class SegmentationTask final : public TrainingTask {
   ModelCard card_;
   const std::vector<TrainingCase>& validation_;
   TrainerOptions options_;
+  DataHashes data_;
   SliceDataset dataset_;
   std::unique_ptr<BatchQueue<SliceDataset>> queue_;
 };
 
 }  // namespace
-
-std::string TrainerOptions::Fingerprint() const {
-  const auto& a = augmentation;
-  std::string text;
-  const auto add = [&text](const char* name, const std::string& value) {
-    text += std::string(name) + "=" + value + "\n";
-  };
-  add("epochs", std::to_string(epochs));
-  add("batch", std::to_string(batch));
-  add("schedule", schedule);
-  add("lr", Number(learning_rate));
-  add("warmup", Number(warmup_epochs));
-  add("weight_decay", Number(weight_decay));
-  add("decay_everything", decay_everything ? "1" : "0");
-  add("clip", Number(clip));
-  add("ce_weight", Number(ce_weight));
-  add("dice_weight", Number(dice_weight));
-  add("ema", Number(ema));
-  add("augmentation", a.name);
-  add("flips", Number(a.flip_rows_chance) + "/" + Number(a.flip_cols_chance) + "/" +
-                   Number(a.flip_context_chance));
-  add("background_share", Number(background_share));
-  add("keep_last_batch", keep_last_batch ? "1" : "0");
-  add("precision", bfloat16 ? "bfloat16" : "float32");
-  add("validate_every", std::to_string(validate_every));
-  add("seed", std::to_string(seed));
-  return text;
-}
 
 TrainerResult Train(RwkvUnet& network, ModelCard card, const std::vector<TrainingCase>& training,
                     const std::vector<TrainingCase>& validation, const TrainerOptions& options,
@@ -171,6 +140,7 @@ TrainerResult Train(RwkvUnet& network, ModelCard card, const std::vector<Trainin
   result.epochs = trained.epochs;
   if (trained.best_epoch > 0) result.best_dice = trained.best;
   result.best_epoch = trained.best_epoch;
+  result.kept_epoch = trained.kept_epoch;
   result.finished = trained.finished;
   result.slices = task.slices();
   result.slices_per_second = trained.slices_per_second;

@@ -28,16 +28,22 @@ struct TrainerOptions : EngineOptions {
   int64_t canvas_cols = 0;
   bool bfloat16 = false;          // autocast of the network; the loss stays float32
   int64_t validation_batch = 16;  // does not change the result
-
-  // Everything that changes the result, one "name=value" a line: a resumed training must have the
-  // same.
-  std::string Fingerprint() const;
 };
+inline auto FieldsOf(const TrainerOptions& o) {
+  return std::make_tuple(
+      Decides("", static_cast<const EngineOptions&>(o)), Decides("batch", o.batch),
+      Decides("ce_weight", o.ce_weight), Decides("dice_weight", o.dice_weight),
+      Decides("augmentation", o.augmentation), Decides("background_share", o.background_share),
+      Decides("keep_last_batch", o.keep_last_batch), Decides("canvas_rows", o.canvas_rows),
+      Decides("canvas_cols", o.canvas_cols), Decides("bfloat16", o.bfloat16),
+      Free("validation_batch", o.validation_batch));
+}
 
 struct TrainerResult {
   std::vector<EpochRecord> epochs;  // all, those before a resume included
   double best_dice = -1;            // mean over classes; -1 without validation
   int64_t best_epoch = 0;
+  int64_t kept_epoch = 0;  // of model.safetensors; 0 = not written yet
   bool finished = false;
   int64_t slices = 0;            // in the training cases
   double slices_per_second = 0;  // of training steps in this call

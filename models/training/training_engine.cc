@@ -71,6 +71,7 @@ class Engine {
       result.best = state_.best[0].value;
       result.best_epoch = state_.best[0].epoch;
     }
+    result.kept_epoch = state_.kept_epoch;
     result.finished = finished;
     result.slices_per_second = step_seconds_ > 0 ? slices_done_ / step_seconds_ : 0;
     return result;
@@ -214,6 +215,7 @@ class Engine {
   void SaveKept(const EpochRecord& record, const TaskScore& score) {
     if (!score.table.empty()) io::WriteFileAtomically(output_ / "validation.csv", score.table);
     SaveModel(record, score, output_ / "model.safetensors");
+    state_.kept_epoch = record.epoch;
   }
 
   const ParameterStore& KeptParameters() {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/base/field_table.h"
 #include "app/base/progress.h"
 #include "models/model_card.h"
 #include "models/parameters.h"
@@ -31,12 +32,26 @@ struct EngineOptions {
   int64_t validate_every = 1;    // epochs; the last epoch is always validated
   bool keep_last_model = false;  // keep the last state instead of the best (no selection)
   uint64_t seed = 1234;
+  std::string start;  // what the first weights are: "" = drawn, else the SHA-256 of their file
+  // What the caller made network, data and these options of: lines "name=value" that are compared
+  // on resumption before all others, so that an error names the caller's own option.
+  std::string job;
 
   // These do not change the result.
   double max_minutes = 0;
   double checkpoint_minutes = 5;
   bool resume = false;
 };
+inline auto FieldsOf(const EngineOptions& o) {
+  return std::make_tuple(
+      Decides("epochs", o.epochs), Decides("schedule", o.schedule), Decides("lr", o.learning_rate),
+      Decides("warmup", o.warmup_epochs), Decides("weight_decay", o.weight_decay),
+      Decides("decay_everything", o.decay_everything), Decides("clip", o.clip),
+      Decides("ema", o.ema), Decides("validate_every", o.validate_every),
+      Decides("keep_last_model", o.keep_last_model), Decides("seed", o.seed),
+      Decides("start", o.start), ByContent("job", o.job), Free("max_minutes", o.max_minutes),
+      Free("checkpoint_minutes", o.checkpoint_minutes), Free("resume", o.resume));
+}
 
 struct EpochRecord {
   int64_t epoch = 0;  // 1-based
@@ -71,7 +86,7 @@ class TrainingTask {
   virtual ModelCard card() const = 0;
   virtual int64_t slices() const = 0;
   virtual int64_t steps_per_epoch() const = 0;
-  // What must be equal to resume, besides the options of the engine.
+  // What must be equal to resume, the options of the engine included: lines "name=value".
   virtual std::string Fingerprint() const = 0;
   // What the kept model's provenance says of the training.
   virtual std::string Description() const = 0;
@@ -88,6 +103,7 @@ struct EngineResult {
   std::vector<EpochRecord> epochs;  // all, those before a resume included
   double best = 0;                  // of the first selector
   int64_t best_epoch = 0;           // 0 without validation
+  int64_t kept_epoch = 0;           // of model.safetensors; 0 = it was not written yet
   bool finished = false;
   double slices_per_second = 0;  // of training steps in this call
 };
@@ -101,7 +117,7 @@ struct EngineResult {
 //   validation.csv     scores of each case for the kept model
 // Every random decision is a function of (seed, epoch, step or slice). Throws Cancelled after
 // writing last.ckpt when `progress` says so; ModelError when the loss is not finite or last.ckpt
-// does not belong to these options.
+// was written with other options or data.
 EngineResult RunTraining(TrainingTask& task, const EngineOptions& options,
                          const std::filesystem::path& output, Progress& progress);
 

@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 constexpr const char* kKey = "avocet-training";
-constexpr int kFormat = 2;
+constexpr int kFormat = 3;
 
 json ToJson(const EpochRecord& r) {
   return {{"epoch", r.epoch}, {"lr", r.learning_rate}, {"loss", r.loss},
@@ -75,6 +75,7 @@ void SaveTraining(const std::filesystem::path& path, const std::string& fingerpr
             {"fingerprint", fingerprint},
             {"epoch", state.epoch},
             {"step_in_epoch", state.step_in_epoch},
+            {"kept_epoch", state.kept_epoch},
             {"loss_sum", state.loss_sum},
             {"part_sums", state.part_sums},
             {"epoch_seconds", state.epoch_seconds},
@@ -114,6 +115,7 @@ void LoadTraining(const std::filesystem::path& path, const std::string& fingerpr
     before = j.at("fingerprint");
     state.epoch = j.at("epoch");
     state.step_in_epoch = j.at("step_in_epoch");
+    state.kept_epoch = j.at("kept_epoch");
     state.loss_sum = j.at("loss_sum");
     state.part_sums = j.at("part_sums").get<std::vector<double>>();
     state.epoch_seconds = j.at("epoch_seconds");
@@ -128,8 +130,8 @@ void LoadTraining(const std::filesystem::path& path, const std::string& fingerpr
                      "); start again without --resume");
   }
   if (const std::string difference = FirstDifference(before, fingerprint); !difference.empty()) {
-    throw ModelError("'" + path.string() + "' belongs to a training with other settings (" +
-                     difference + "); use the same settings, or start again without --resume");
+    throw ModelError("'" + path.string() + "' belongs to a training with other settings or data (" +
+                     difference + "); use the same ones, or start again without --resume");
   }
   Take(file, "model/", parameters);
   if (average != nullptr) Take(file, "ema/", average->parameters());

@@ -15,6 +15,7 @@ namespace avocet::models {
 struct TrainingState {
   int64_t epoch = 0;          // 0-based epoch in progress
   int64_t step_in_epoch = 0;  // steps done in it
+  int64_t kept_epoch = 0;     // 1-based epoch of model.safetensors, 0 = not written yet
   double loss_sum = 0, epoch_seconds = 0;
   std::vector<double> part_sums;
   struct Best {

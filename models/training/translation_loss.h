@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "app/base/field_table.h"
+
 namespace avocet::models {
 
 // Losses between a predicted and a wanted image, both [N, 1, H, W] of one floating type,
@@ -32,6 +34,10 @@ struct TranslationLossOptions {
   double edge_weight = 0.3;
   SsimBorder border = SsimBorder::kFull;
 };
+inline auto FieldsOf(const TranslationLossOptions& o) {
+  return std::make_tuple(Decides("ssim_weight", o.ssim_weight),
+                         Decides("edge_weight", o.edge_weight), Decides("ssim_border", o.border));
+}
 
 struct TranslationLoss {
   at::Tensor total;  // smooth_l1 + ssim_weight * ssim + edge_weight * edge

@@ -13,6 +13,7 @@
 #include "app/base/error.h"
 #include "models/metrics/image_quality.h"
 #include "models/training/batch_queue.h"
+#include "models/training/fingerprint.h"
 
 namespace avocet::models {
 namespace {
@@ -74,20 +75,18 @@ class TranslationTask final : public TrainingTask {
         card_(std::move(card)),
         validation_(validation),
         options_(options),
+        data_(HashData(training, validation)),
         dataset_(std::move(training), DataOptions(options)) {}
 
   ParameterStore& parameters() override { return network_.parameters(); }
   ModelCard card() const override { return card_; }
   int64_t slices() const override { return dataset_.slices(); }
   int64_t steps_per_epoch() const override { return dataset_.steps_per_epoch(); }
-  std::string Description() const override { return options_.Fingerprint(); }
+  std::string Description() const override {
+    return DescribeTraining(options_, PairRecipe::ByName(options_.data.augmentation.name));
+  }
   std::string Fingerprint() const override {
-    ModelCard card = card_;
-    card.provenance.clear();
-    card.name.clear();
-    card.licence.clear();
-    return options_.Fingerprint() + "variant=" + network_.config().sizes.Variant() +
-           "\nslices=" + std::to_string(dataset_.slices()) + "\ncard=" + ToJson(card) + "\n";
+    return TrainingFingerprint(options_, network_.config(), network_.config().wkv, card_, data_);
   }
   std::vector<std::string> LossParts() const override { return {"smooth_l1", "ssim_loss", "edge"}; }
   std::vector<std::string> ScoreColumns() const override {
@@ -160,39 +159,12 @@ class TranslationTask final : public TrainingTask {
   ModelCard card_;
   const std::vector<PairStack>& validation_;
   TranslationTrainerOptions options_;
+  DataHashes data_;  // before the dataset, which takes the training cases
   PairDataset dataset_;
   std::unique_ptr<BatchQueue<PairDataset>> queue_;
 };
 
 }  // namespace
-
-std::string TranslationTrainerOptions::Fingerprint() const {
-  std::string text;
-  const auto add = [&text](const char* name, const std::string& value) {
-    text += std::string(name) + "=" + value + "\n";
-  };
-  add("epochs", std::to_string(epochs));
-  add("batch", std::to_string(data.batch));
-  add("schedule", schedule);
-  add("lr", Number(learning_rate));
-  add("warmup", Number(warmup_epochs));
-  add("weight_decay", Number(weight_decay));
-  add("decay_everything", decay_everything ? "1" : "0");
-  add("clip", Number(clip));
-  add("ssim_weight", Number(loss.ssim_weight));
-  add("edge_weight", Number(loss.edge_weight));
-  add("ssim_border", loss.border == SsimBorder::kFull ? "full" : "crop");
-  add("ema", Number(ema));
-  add("augmentation", data.augmentation.name);
-  add("mixing", data.augmentation.mixing);
-  add("size", std::to_string(data.size) + (data.squeeze ? " resized" : " cropped"));
-  add("slices_per_epoch", std::to_string(data.slices_per_epoch));
-  add("keep_last_batch", data.keep_last ? "1" : "0");
-  add("validate_every", std::to_string(validate_every));
-  add("validation_slices", std::to_string(validation_slices));
-  add("seed", std::to_string(seed));
-  return text;
-}
 
 std::vector<TranslationCaseScore> ValidateTranslation(const FsRwkv& network,
                                                       const std::vector<PairStack>& cases,

@@ -21,10 +21,11 @@ struct TranslationTrainerOptions : EngineOptions {
   // Slices of each validation case that are scored, evenly spaced among those with content; 0 =
   // all.
   int64_t validation_slices = 0;
-
-  // Everything that changes the result, one "name=value" a line.
-  std::string Fingerprint() const;
 };
+inline auto FieldsOf(const TranslationTrainerOptions& o) {
+  return std::make_tuple(Decides("", static_cast<const EngineOptions&>(o)), Decides("", o.data),
+                         Decides("", o.loss), Decides("validation_slices", o.validation_slices));
+}
 
 // Means over validation slices.
 struct TranslationScore {

@@ -316,5 +316,34 @@ TEST(ModelCommand, ConvertsAndRefuses) {
             2);
 }
 
+// Options of the card that the card, or the network, has no use for.
+TEST(ModelCommand, OptionsWithoutEffectAreRefusedByName) {
+  const std::string whole = Write(MakeTiny(3)).string();
+  const std::string unknown = test::TestData("checkpoint/small_zip.pth").string();
+  const fs::path output = test::TemporaryFolder() / "out.safetensors";
+  const auto convert = [&](const std::string& input, std::vector<std::string> more) {
+    more.insert(more.begin(), {"model", "convert", input, output.string()});
+    return test::RunAvocet(more);
+  };
+  const std::vector<std::string> foreign[] = {{"--intensity", "none", "--range", "0", "1"},
+                                              {"--resample", "native", "--size", "224", "224"},
+                                              {"--resample", "transunet", "--pixel", "0.5"}};
+  for (const auto& options : foreign) {
+    const auto result = convert(whole, options);
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_NE(result.err.find(options[2] + " has no effect with"), std::string::npos) << result.err;
+  }
+  const std::vector<std::string> of_a_card[] = {
+      {"--modality", "MR"}, {"--plane", "axial"},    {"--wkv", "exact"},   {"--tta", "flip"},
+      {"--channels", "1"},  {"--licence", "Apache"}, {"--size", "8", "8"}, {"--provenance", "a=b"}};
+  for (const auto& options : of_a_card) {
+    const auto result = convert(unknown, options);
+    EXPECT_EQ(result.exit_code, 4) << result.err;
+    EXPECT_NE(result.err.find("convert it without " + options[0]), std::string::npos) << result.err;
+  }
+  EXPECT_FALSE(fs::exists(output));
+  EXPECT_EQ(convert(unknown, {}).exit_code, 0);
+}
+
 }  // namespace
 }  // namespace avocet::core

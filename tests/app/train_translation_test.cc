@@ -90,7 +90,7 @@ TEST(TrainTranslation, FromPairsToATranslatedVolume) {
   EXPECT_THROW(LoadEngine().train_translation(options, progress), OptionError);  // not --resume
   // Fine-tuning starts where that training ended, with its sizes.
   TrainTranslationOptions more = options;
-  more.init = result.model;
+  more.run.init = result.model;
   more.run.output = folder / "more";
   more.run.learning_rate = 1e-9;
   more.run.epochs = 1;
@@ -195,7 +195,8 @@ TEST(TrainTranslationCommand, PictureListsWithThePublishedRecipe) {
       models::CardOf(models::ReadTensorFile(folder / "run/model.safetensors"));
   const std::string& training = card.provenance.at("training");
   for (const char* part : {"batch=4", "lr=0.0002", "weight_decay=0.01", "decay_everything=1",
-                           "schedule=fs-rwkv", "mixing=official", "size=48 resized", "seed=3407"}) {
+                           "schedule=fs-rwkv", "augmentation=fs-rwkv/unc", "size=48\nsqueeze=1",
+                           "seed=3407"}) {
     EXPECT_NE(training.find(part), std::string::npos) << part << "\n" << training;
   }
 }

@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "app/base/error.h"
@@ -200,13 +201,59 @@ TEST_F(Training, ResumeRefusesOtherSettings) {
   Train(network, BlobCard(), Blobs(0, 1), {}, options, folder, silent);
   EXPECT_TRUE(fs::exists(folder / "model.safetensors"));  // without validation: the last state
   options.resume = true;
-  options.learning_rate = 1e-4;
-  try {
-    Train(network, BlobCard(), Blobs(0, 1), {}, options, folder, silent);
-    FAIL() << "other settings were accepted";
-  } catch (const ModelError& error) {
-    EXPECT_NE(std::string(error.what()).find("lr=0.002, now lr=0.0001"), std::string::npos);
-  }
+  const auto refusal = [&](auto change) {
+    TrainerOptions o = options;
+    ModelCard card = BlobCard();
+    std::vector<TrainingCase> cases = Blobs(0, 1), held_out;
+    RwkvUnetConfig config = RwkvUnetConfig::ForVariant("T", 3);
+    change(o, card, cases, held_out, config);
+    RwkvUnet other(config);
+    try {
+      Train(other, card, cases, held_out, o, folder, silent);
+    } catch (const ModelError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const auto expect = [&](const char* part, auto change) {
+    const std::string error = refusal(change);
+    EXPECT_NE(error.find(part), std::string::npos) << part << ": '" << error << "'";
+  };
+  EXPECT_EQ(refusal([](auto&, auto&, auto&, auto&, auto&) {}), "");
+  expect("lr=0.002, now lr=0.0001",
+         [](auto& o, auto&, auto&, auto&, auto&) { o.learning_rate = 1e-4; });
+  // Every member that decides, those of the recipe and of the network too.
+  expect("augmentation.shear=",
+         [](auto& o, auto&, auto&, auto&, auto&) { o.augmentation.shear += 0.01; });
+  expect("start=", [](auto& o, auto&, auto&, auto&, auto&) { o.start = "abc"; });
+  expect("wish=new", [](auto& o, auto&, auto&, auto&, auto&) { o.job = "wish=new\n"; });
+  expect("network.drop_path=", [](auto&, auto&, auto&, auto&, auto& c) { c.drop_path = 0.4; });
+  expect("card=", [](auto&, auto& card, auto&, auto&, auto&) { card.plane = "coronal"; });
+  // The data, to the last voxel, and which are held out.
+  expect("training data=",
+         [](auto&, auto&, auto& cases, auto&, auto&) { cases[0].values.back() += 0.001f; });
+  expect("training data=",
+         [](auto&, auto&, auto& cases, auto&, auto&) { cases[0].classes.front() ^= 1; });
+  expect("validation data=", [](auto&, auto&, auto&, auto& held, auto&) { held = Blobs(9, 1); });
+  // What does not decide may change.
+  EXPECT_EQ(refusal([](auto& o, auto& card, auto&, auto&, auto&) {
+              o.max_minutes = 50;
+              o.checkpoint_minutes = 1;
+              o.validation_batch = 2;
+              card.name = "another";
+              card.provenance["note"] = "text";
+            }),
+            "");
+}
+
+// A table with a member missing does not compile; one that names a member twice would.
+TEST(FieldTables, NameEachMemberOnce) {
+  FieldList list;
+  AppendFieldList(TrainerOptions(), "", list);
+  AppendFieldList(RwkvUnetConfig(), "network.", list);
+  std::set<std::string> names;
+  for (const auto& [name, effect] : list) EXPECT_TRUE(names.insert(name).second) << name;
+  EXPECT_GT(names.size(), 50u);
 }
 
 TEST_F(Training, BFloat16LearnsToo) {
