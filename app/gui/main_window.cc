@@ -21,6 +21,7 @@
 #include "app/core/version.h"
 #include "app/gui/contrast_panel.h"
 #include "app/gui/theme.h"
+#include "app/gui/wheel_guard.h"
 
 namespace avocet::gui {
 namespace {
@@ -43,6 +44,7 @@ MainWindow::MainWindow(Session& session)
   setWindowTitle("Avocet");
   setWindowIcon(Icon("app"));
   setAcceptDrops(true);
+  QApplication::instance()->installEventFilter(new WheelGuard(this));
   resize(1280, 800);
   auto* central = new QWidget;
   auto* across = new QHBoxLayout(central);
