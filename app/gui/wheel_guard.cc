@@ -28,6 +28,10 @@ bool WheelGuard::eventFilter(QObject* object, QEvent* event) {
     auto* control = static_cast<QWidget*>(object);
     if (control->focusPolicy() == Qt::WheelFocus) control->setFocusPolicy(Qt::StrongFocus);
   }
+  // A click or a key shows that what lies under the pointer is meant.
+  if (event->type() == QEvent::MouseButtonPress || event->type() == QEvent::KeyPress) {
+    scrolling_ = false;
+  }
   if (event->type() != QEvent::Wheel || !object->isWidgetType()) return false;
   const QPointF at = static_cast<QWheelEvent*>(event)->globalPosition();
   if (!IsControl(object)) {

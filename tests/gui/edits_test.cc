@@ -419,6 +419,17 @@ TEST_F(WindowEdits, TheWheelChangesNoControlThatItPassesOver) {
                    Qt::NoModifier, Qt::NoScrollPhase, false);
   QApplication::sendEvent(protocol, &next);
   EXPECT_EQ(protocol->currentIndex(), now);
+  // A click where the pointer rests means the control.
+  auto* field = window_->findChild<QDoubleSpinBox*>();
+  area->ensureWidgetVisible(field);
+  QTest::qWait(10);
+  const double width = field->value();
+  TurnWheel(*field, 1);
+  EXPECT_EQ(field->value(), width);
+  QTest::mouseClick(field, Qt::LeftButton);
+  field->setFocus();
+  TurnWheel(*field, 1);
+  EXPECT_NE(field->value(), width);
   // Dialogs too.
   DicomExportDialog dialog(nullptr, window_.get());
   dialog.show();
