@@ -139,6 +139,10 @@ if(NOT AVOCET_GUI STREQUAL "OFF")
     if(AVOCET_TESTS)
       find_package(Qt6 6.4 REQUIRED COMPONENTS Test)
       find_program(AVOCET_XVFB_RUN xvfb-run)
+      if(NOT AVOCET_XVFB_RUN AND AVOCET_GUI STREQUAL "ON")
+        message(FATAL_ERROR "AVOCET_GUI=ON, but xvfb-run, which the tests of the window need, was not "
+                            "found. Install xvfb and xauth, or use AVOCET_TESTS=OFF.")
+      endif()
     endif()
   elseif(AVOCET_GUI STREQUAL "ON")
     message(FATAL_ERROR "AVOCET_GUI=ON, but Qt 6 (found: ${Qt6_FOUND}) or VTK 9.1 (found: ${VTK_FOUND}) "

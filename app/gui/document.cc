@@ -6,11 +6,10 @@
 #include <cstddef>
 #include <iterator>
 #include <map>
+#include <utility>
 
 namespace avocet::gui {
 namespace {
-
-constexpr size_t kUndoSteps = 100;
 
 template <typename Layer>
 Layer* Find(const std::vector<std::unique_ptr<Layer>>& layers, int id) {
@@ -35,7 +34,7 @@ int Document::AddImage(std::unique_ptr<ImageLayer> layer) {
   const int id = layer->id;
   images_.push_back(std::move(layer));
   if (ActiveImage() == nullptr) {
-    active_image_ = id;
+    active_image_ = selected_ = id;
     CentreCursor();
     Notify(kLayersChanged | kPlanesChanged | kCursorChanged);
   } else {
@@ -49,7 +48,7 @@ int Document::AddLabels(std::unique_ptr<LabelLayer> layer) {
   layer->id = next_id_++;
   const int id = layer->id;
   labels_.push_back(std::move(layer));
-  active_labels_ = id;
+  active_labels_ = selected_ = id;
   if (first) CentreCursor();
   Notify(first ? kLayersChanged | kPlanesChanged | kCursorChanged : kLayersChanged);
   return id;
@@ -74,8 +73,20 @@ Document::Closed Document::TakeOut(int id) {
                                      [id](const Measurement& m) { return m.layer == id; }),
                       measurements_.end());
   if (fused_image == id) fused_image = 0;
-  if (active_labels_ == id) active_labels_ = labels_.empty() ? 0 : labels_.back()->id;
+  if (active_labels_ == id) {
+    // One that is shown, if there is one.
+    const auto shown = std::find_if(labels_.rbegin(), labels_.rend(),
+                                    [](const auto& layer) { return layer->visible; });
+    active_labels_ = labels_.empty()           ? 0
+                     : shown != labels_.rend() ? (*shown)->id
+                                               : labels_.back()->id;
+  }
   if (active_image_ == id) active_image_ = images_.empty() ? 0 : images_.front()->id;
+  if (selected_ == id) {
+    const bool image = closed.image != nullptr;
+    selected_ = image ? active_image_ : active_labels_;
+    if (selected_ == 0) selected_ = image ? active_labels_ : active_image_;
+  }
   if (grid() != nullptr) SetCursor(cursor_);
   Notify(kLayersChanged | kPlanesChanged |
          (closed.measurements.empty() ? 0u : unsigned{kMeasurementsChanged}));
@@ -85,7 +96,7 @@ Document::Closed Document::TakeOut(int id) {
 void Document::PutBack(Closed& closed) {
   const auto put = [&](auto& layers, auto& layer, int& active) {
     const auto place = std::min(closed.place, layers.size());
-    if (closed.active || active == 0) active = layer->id;
+    if (closed.active || active == 0) active = selected_ = layer->id;
     layers.insert(layers.begin() + static_cast<std::ptrdiff_t>(place), std::move(layer));
   };
   if (closed.image) put(images_, closed.image, active_image_);
@@ -121,7 +132,9 @@ void Document::ForgetClosed() {
 }
 
 void Document::SetActiveImage(int id) {
-  if (id == active_image_ || Image(id) == nullptr) return;
+  if (Image(id) == nullptr || (id == active_image_ && id == selected_)) return;
+  selected_ = id;
+  if (id == active_image_) return Notify(kLayersChanged);
   active_image_ = id;
   if (fused_image == id) fused_image = 0;
   SetCursor(cursor_);
@@ -129,8 +142,8 @@ void Document::SetActiveImage(int id) {
 }
 
 void Document::SetActiveLabels(int id) {
-  if (id == active_labels_ || Labels(id) == nullptr) return;
-  active_labels_ = id;
+  if (Labels(id) == nullptr || (id == active_labels_ && id == selected_)) return;
+  active_labels_ = selected_ = id;
   Notify(kLayersChanged);
 }
 
@@ -218,8 +231,13 @@ PictureContent Document::Content(int only_labels) const {
   content.fusion = fusion;
   content.fusion_share = fusion_share;
   if (!overlays) return content;
+  std::vector<const LabelLayer*> drawn;
   for (const auto& layer : labels_) {
-    if (only_labels == 0 ? !layer->visible : layer->id != only_labels) continue;
+    if (only_labels == 0 ? layer->visible : layer->id == only_labels) drawn.push_back(layer.get());
+  }
+  std::stable_partition(drawn.begin(), drawn.end(),
+                        [this](const LabelLayer* layer) { return layer->id != active_labels_; });
+  for (const LabelLayer* layer : drawn) {
     PictureLabels one;
     one.geometry = &layer->geometry();
     one.labels = layer->labels.get();
@@ -292,6 +310,13 @@ void Document::RestoreMeasurements(int layer, std::vector<Measurement> measureme
   const ImageLayer* image = Image(layer);
   if (image == nullptr || measurements.empty()) return;
   for (Measurement& m : measurements) {
+    // The store and the journal may both have it.
+    const bool there =
+        std::any_of(measurements_.begin(), measurements_.end(), [&](const Measurement& other) {
+          return other.layer == layer && other.kind == m.kind &&
+                 other.orientation == m.orientation && other.points == m.points;
+        });
+    if (there) continue;
     m.id = next_measurement_++;
     m.layer = layer;
     m.image = image->name;
@@ -310,7 +335,7 @@ std::vector<Measurement> Document::MeasurementsOf(int layer) const {
 // Only name and colour of `entry` count.
 void Document::ChangeEntry(int id, int value, const LabelEntry& entry, const std::string& text) {
   const LabelLayer* layer = Labels(id);
-  if (layer == nullptr || layer->table.count(value) == 0) return;
+  if (layer == nullptr || layer->comparison || layer->table.count(value) == 0) return;
   const LabelEntry before = layer->table.at(value);
   if (before.name == entry.name && before.colour == entry.colour) return;
   const auto set = [this, id, value](const LabelEntry& to) {
@@ -344,7 +369,7 @@ void Document::RecolourLabel(int layer, int value, const std::array<uint8_t, 3>&
 
 int Document::AddLabel(int id) {
   const LabelLayer* layer = Labels(id);
-  if (layer == nullptr) return 0;
+  if (layer == nullptr || layer->comparison) return 0;
   int value = 1;
   while (layer->table.count(value) != 0) ++value;
   if (value > 65535) return 0;
@@ -366,103 +391,6 @@ int Document::AddLabel(int id) {
   Push({"new label", take, put, false});
   put();
   return value;
-}
-
-void Document::BeginStroke(int layer) {
-  stroke_layer_ = layer;
-  stroke_ = {};
-}
-
-void Document::PaintVoxels(const std::vector<size_t>& voxels, uint16_t value) {
-  LabelLayer* layer = Labels(stroke_layer_);
-  if (layer == nullptr) return;
-  layer->OwnLabels();
-  auto& labels = *layer->labels;
-  bool changed = false;
-  for (const size_t at : voxels) {
-    if (at >= labels.size() || labels[at] == value) continue;
-    stroke_.voxels.push_back(at);
-    stroke_.before.push_back(labels[at]);
-    stroke_.after.push_back(value);
-    labels[at] = value;
-    changed = true;
-  }
-  if (!changed) return;
-  layer->unsaved = true;
-  layer->edited = true;
-  Notify(kVoxelsChanged);
-}
-
-void Document::EndStroke() {
-  if (stroke_.voxels.empty()) return;
-  const int layer = stroke_layer_;
-  const auto stroke = std::make_shared<const Stroke>(std::move(stroke_));
-  stroke_ = {};
-  Push({"painting", [this, layer, stroke] { ApplyStroke(layer, *stroke, false); },
-        [this, layer, stroke] { ApplyStroke(layer, *stroke, true); }, false});
-  if (LabelLayer* painted = Labels(layer)) Recount(*painted, *stroke, true);
-  Notify(kLayersChanged | kDisplayChanged);
-}
-
-// Only what the stroke changed: counting a whole volume takes longer than a picture may.
-void Document::Recount(LabelLayer& layer, const Stroke& stroke, bool forward) {
-  std::map<int, int64_t> change;
-  for (size_t n = 0; n < stroke.voxels.size(); ++n) {
-    --change[forward ? stroke.before[n] : stroke.after[n]];
-    ++change[forward ? stroke.after[n] : stroke.before[n]];
-  }
-  const double voxel_ml = layer.VoxelMl();
-  for (const auto& [value, difference] : change) {
-    if (value == 0 || difference == 0) continue;
-    const bool known = layer.table.count(value) != 0;
-    LabelEntry& entry = layer.table[value];
-    if (!known) {
-      entry.name = "Label " + std::to_string(value);
-      entry.colour = DefaultLabelColour(value);
-    }
-    entry.voxels += difference;
-    entry.volume_ml = static_cast<double>(entry.voxels) * voxel_ml;
-  }
-}
-
-void Document::ApplyStroke(int id, const Stroke& stroke, bool forward) {
-  LabelLayer* layer = Labels(id);
-  if (layer == nullptr) return;
-  layer->OwnLabels();
-  auto& labels = *layer->labels;
-  const size_t count = stroke.voxels.size();
-  for (size_t n = 0; n < count; ++n) {
-    // Backwards when undoing: a voxel may have been painted twice.
-    const size_t at = forward ? n : count - 1 - n;
-    labels[stroke.voxels[at]] = forward ? stroke.after[at] : stroke.before[at];
-  }
-  layer->unsaved = true;
-  Recount(*layer, stroke, forward);
-  Notify(kVoxelsChanged | kLayersChanged | kDisplayChanged);
-}
-
-void Document::Push(Step step) {
-  undo_.push_back(std::move(step));
-  if (undo_.size() > kUndoSteps) undo_.erase(undo_.begin());
-  redo_.clear();
-}
-
-void Document::Undo() {
-  if (undo_.empty()) return;
-  Step step = std::move(undo_.back());
-  undo_.pop_back();
-  step.undo();
-  redo_.push_back(std::move(step));
-  Notify(kLayersChanged);
-}
-
-void Document::Redo() {
-  if (redo_.empty()) return;
-  Step step = std::move(redo_.back());
-  redo_.pop_back();
-  step.redo();
-  undo_.push_back(std::move(step));
-  Notify(kLayersChanged);
 }
 
 }  // namespace avocet::gui

@@ -25,6 +25,17 @@ enum Change : unsigned {
   kMeasurementsChanged = 32,
 };
 
+// Why a change of a label map would not be seen.
+enum class Unseen {
+  kSeen,
+  kNoLayer,
+  kComparison,   // an error map is computed, not edited
+  kOverlaysOff,  // no labels are drawn at all
+  kLayerHidden,
+  kTransparent,  // filled with an opacity that cannot be seen
+  kLabelHidden,
+};
+
 // What is open and how it is looked at; no window in it. One thread only.
 class Document {
  public:
@@ -48,6 +59,9 @@ class Document {
   LabelLayer* ActiveLabels() const { return Labels(active_labels_); }
   void SetActiveImage(int id);
   void SetActiveLabels(int id);
+  // The layer that lists highlight: the image or label map that was chosen last, or came into view
+  // last; 0: none.
+  int selected() const { return selected_; }
   bool HasUnsaved() const;
   // To be called after something in a layer was changed directly.
   void Notify(unsigned changes);
@@ -76,6 +90,7 @@ class Document {
   double fusion_share = 0.5;
   int fused_image = 0;  // id of the second image, 0: none
   // What a slice view draws; `only_labels`: of the label maps only this one, 0: all that are shown.
+  // The active map is drawn last, over the others.
   PictureContent Content(int only_labels = 0) const;
   // Which of what is shown was made by a network: "synthetic, not acquired", "right of the curtain
   // synthetic", ...; "" when nothing was.
@@ -86,7 +101,8 @@ class Document {
   const std::vector<Measurement>& measurements() const { return measurements_; }
   int AddMeasurement(Measurement measurement);
   void RemoveMeasurement(int id);
-  // Measurements of an earlier session, of the image `layer`; no undo step.
+  // Measurements of an earlier session, of the image `layer`, but for those that are there; no undo
+  // step.
   void RestoreMeasurements(int layer, std::vector<Measurement> measurements);
   std::vector<Measurement> MeasurementsOf(int layer) const;
 
@@ -96,17 +112,31 @@ class Document {
   // A label of the lowest value that is free; returns it, 0 when there is no such layer or value.
   int AddLabel(int layer);
 
-  // --- painting and undo. A stroke is one undo step.
-  void BeginStroke(int layer);
-  // Sets voxels (indices into the layer's labels) to `value`.
-  void PaintVoxels(const std::vector<size_t>& voxels, uint16_t value);
-  void EndStroke();
+  // --- painting and undo. A stroke is one undo step. Only what can be seen is painted.
+  // Why painting `value` (0: erasing) on a label map would not be seen. `alone`: in a view that
+  // draws this map alone, whether it is ticked in the list or not.
+  Unseen WhyUnseen(int layer, int value, bool alone = false) const;
+  // The same as a sentence that says what to do; "" for kSeen.
+  std::string UnseenText(Unseen why, int layer, int value) const;
+  void BeginStroke(int layer, bool alone = false);
+  // Sets voxels (indices into the layer's labels) to `value`; nothing when that would not be seen.
+  // Voxels of hidden labels stay as they are.
+  Unseen PaintVoxels(const std::vector<size_t>& voxels, uint16_t value);
+  // Returns whether voxels of hidden labels were left as they are.
+  bool EndStroke();
   bool CanUndo() const { return !undo_.empty(); }
   bool CanRedo() const { return !redo_.empty(); }
   std::string UndoText() const { return undo_.empty() ? "" : undo_.back().text; }
   std::string RedoText() const { return redo_.empty() ? "" : redo_.back().text; }
-  void Undo();
-  void Redo();
+  // What a step back or forth did. Strokes are never undone unseen: a hidden layer or label is
+  // shown again, the layer becomes the active one, and the cursor goes to the place.
+  struct Undone {
+    std::string text;       // of the step; "" when there was none
+    int layer = 0;          // whose voxels changed; 0: no voxels did
+    bool revealed = false;  // something hidden is shown again
+  };
+  Undone Undo();
+  Undone Redo();
 
  private:
   struct Step {
@@ -126,6 +156,9 @@ class Document {
     std::vector<size_t> voxels;
     std::vector<uint16_t> before;
     std::vector<uint16_t> after;
+    // Of the layer: which state it was in and whether it had been edited, and the state after.
+    uint64_t state_before = 0, state_after = 0;
+    bool edited_before = false;
   };
   void Push(Step step);
   void ChangeEntry(int layer, int value, const LabelEntry& entry, const std::string& text);
@@ -134,6 +167,7 @@ class Document {
   void ForgetClosed();
   static void Recount(LabelLayer& layer, const Stroke& stroke, bool forward);
   void ApplyStroke(int layer, const Stroke& stroke, bool forward);
+  void ShowStroke(LabelLayer& layer, const Stroke& stroke);
 
   std::vector<Observer> observers_;
   std::vector<std::unique_ptr<ImageLayer>> images_;
@@ -143,12 +177,17 @@ class Document {
   int next_measurement_ = 1;
   int active_image_ = 0;
   int active_labels_ = 0;
+  int selected_ = 0;
   Vec3 cursor_{};
   Convention convention_ = Convention::kRadiological;
   bool patient_planes_ = false;
   std::vector<Step> undo_, redo_;
   int stroke_layer_ = 0;
+  bool stroke_alone_ = false;
+  bool stroke_spared_ = false;  // it came across hidden labels
   Stroke stroke_;
+  uint64_t last_state_ = 0;
+  Undone undone_;
 };
 
 }  // namespace avocet::gui

@@ -68,6 +68,11 @@ EvaluatePanel::EvaluatePanel(Session& session, QWidget* parent)
   connect(side_by_side_, &QPushButton::clicked, this, [this] {
     if (on_side_by_side) on_side_by_side();
   });
+  source_ = new QLabel;
+  source_->setObjectName("scores_source");
+  source_->setWordWrap(true);
+  source_->hide();
+  layout->addWidget(source_);
   table_ = new QTableWidget;
   table_->setObjectName("scores");
   table_->setAccessibleName("Scores");
@@ -93,7 +98,11 @@ EvaluatePanel::EvaluatePanel(Session& session, QWidget* parent)
   connect(table_, &QTableWidget::cellActivated, this, [this](int row) { OnRow(row); });
   session_.document.AddObserver([this](unsigned changes) {
     if (changes & kLayersChanged) RefreshLayers();
+    if (changes & (kLayersChanged | kVoxelsChanged)) RefreshSource();
   });
+  for (QComboBox* box : {kind_, prediction_, reference_, protocol_, region_}) {
+    connect(box, &QComboBox::currentIndexChanged, this, [this] { RefreshSource(); });
+  }
   session_.on_evaluated = [this] { ShowResult(); };
   RefreshKind();
 }
@@ -120,9 +129,52 @@ std::pair<int, int> EvaluatePanel::TwoMaps() const {
     const int right = reference_->currentData().toInt();
     if (left != right) return {left, right};
   }
-  const auto& labels = session_.document.labels();
-  if (labels.size() < 2) return {0, 0};
-  return {labels[0]->id, labels[1]->id};
+  std::vector<int> maps;
+  for (const auto& layer : session_.document.labels()) {
+    if (!layer->comparison) maps.push_back(layer->id);
+  }
+  if (maps.size() < 2) return {0, 0};
+  return {maps[0], maps[1]};
+}
+
+// The table says of what and by which protocol it was made: the boxes above it may say something
+// else by now, and the masks may be others.
+void EvaluatePanel::RefreshSource() {
+  const auto& evaluation = session_.evaluation();
+  const bool any = evaluation && !evaluation->result.set.cases.empty();
+  source_->setVisible(any);
+  if (!any) return;
+  QString text = QString("<b>Protocol %1</b>: %2 against %3")
+                     .arg(QString::fromStdString(evaluation->protocol()).toHtmlEscaped(),
+                          QString::fromStdString(evaluation->prediction_name).toHtmlEscaped(),
+                          QString::fromStdString(evaluation->reference_name).toHtmlEscaped());
+  QStringList differences;
+  if (session_.IsEvaluationStale()) {
+    differences += "a mask was changed or a layer closed since";
+  }
+  if (evaluation->images != Images()) {
+    differences += QString("it compares %1").arg(evaluation->images ? "images" : "label maps");
+  } else {
+    if (protocol_->currentText().toStdString() != evaluation->protocol()) {
+      differences += "the protocol chosen above is " + protocol_->currentText().toHtmlEscaped();
+    }
+    if (prediction_->currentData().toInt() != evaluation->prediction ||
+        reference_->currentData().toInt() != evaluation->reference) {
+      differences += "other layers are chosen above";
+    }
+    const int chosen = region_->currentData().toInt();
+    if (Images() && ((chosen < 0) != evaluation->region.head ||
+                     std::max(0, chosen) != evaluation->region.labels)) {
+      differences += "another region is chosen above";
+    }
+  }
+  const bool stale = !differences.isEmpty();
+  if (stale) {
+    text += "<br><span style='color:#d8b765'>Out of date: " + differences.join("; ") +
+            ". Press Evaluate for new figures.</span>";
+  }
+  source_->setProperty("stale", stale);
+  source_->setText(text);
 }
 
 void EvaluatePanel::OnRow(int row) {
@@ -169,9 +221,8 @@ void EvaluatePanel::RefreshProtocols() {
 void EvaluatePanel::RefreshLayers() {
   const auto& labels = session_.document.labels();
   const auto& images = session_.document.images();
-  const auto maps = std::count_if(labels.begin(), labels.end(), [](const auto& layer) {
-    return layer->name.rfind("Errors: ", 0) != 0;
-  });
+  const auto maps = std::count_if(labels.begin(), labels.end(),
+                                  [](const auto& layer) { return !layer->comparison; });
   // What there are two of, unless the user said what is to be compared.
   const int kind = maps < 2 && images.size() > 1 ? 1 : 0;
   if (!kind_chosen_ && kind != kind_->currentIndex()) {
@@ -193,7 +244,7 @@ void EvaluatePanel::RefreshLayers() {
     for (const auto& layer : images) offer(layer);
   } else {
     for (const auto& layer : labels) {
-      if (layer->name.rfind("Errors: ", 0) != 0) offer(layer);
+      if (!layer->comparison) offer(layer);
     }
   }
   if (result == 0 && choices.size() > 1) result = choices.back().first;
@@ -238,6 +289,7 @@ void EvaluatePanel::ShowResult() {
   labels_.clear();
   evaluation->images ? ShowFigures() : ShowScores();
   FitTable();
+  RefreshSource();
   if (on_result) on_result();
 }
 
@@ -269,8 +321,7 @@ void EvaluatePanel::ShowFigures() {
       table_->setItem(row, static_cast<int>(n) + 1, item);
     }
   }
-  note_->setText("Protocol " + QString::fromStdString(protocol.name) + ", data range " +
-                 QString::number(scored.data_range, 'g', 5) +
+  note_->setText("Data range " + QString::number(scored.data_range, 'g', 5) +
                  ". Choose a row to see the worst slice and the difference.");
 }
 
@@ -319,8 +370,7 @@ void EvaluatePanel::ShowScores() {
                                  : QString()));
   }
   labels_.push_back(0);
-  note_->setText("Protocol " + QString::fromStdString(protocol.name) +
-                 ". Choose a row to see where the maps differ.");
+  note_->setText("Choose a row to see where the maps differ.");
 }
 
 // As tall as its rows, within reason.

@@ -34,6 +34,7 @@ class EvaluatePanel : public QWidget {
   void ShowScores();   // of label maps
   void ShowFigures();  // of images
   void OnRow(int row);
+  void RefreshSource();  // what the table is of, and whether that still holds
   void FitTable();
 
   Session& session_;
@@ -46,6 +47,7 @@ class EvaluatePanel : public QWidget {
   QPushButton* run_;
   QPushButton* side_by_side_;
   QTableWidget* table_;
+  QLabel* source_;
   QLabel* note_;
   std::vector<int> labels_;   // by row; 0: all
   bool kind_chosen_ = false;  // by the user

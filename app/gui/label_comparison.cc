@@ -16,6 +16,7 @@ std::unique_ptr<LabelLayer> ErrorMap(const LabelLayer& prediction, const LabelLa
   map->name = "Errors";
   map->header = reference.header;
   map->opacity = 0.6;
+  map->comparison = true;
   const auto& p = *prediction.labels;
   const auto& r = *reference.labels;
   map->labels = std::make_shared<std::vector<uint16_t>>(p.size());

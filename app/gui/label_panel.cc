@@ -83,6 +83,7 @@ LabelPanel::LabelPanel(Session& session, QWidget* parent)
   connect(table_, &QTableWidget::currentCellChanged, this, [this](int row) {
     if (updating_ || row < 0 || row >= static_cast<int>(values_.size())) return;
     session_.view.brush_label = values_[row];
+    session_.NoteBrush();
   });
   session_.document.AddObserver([this](unsigned changes) {
     if (changes & (kLayersChanged | kDisplayChanged)) Refresh();
@@ -92,7 +93,8 @@ LabelPanel::LabelPanel(Session& session, QWidget* parent)
 
 void LabelPanel::AskColour(int row) {
   const LabelLayer* layer = session_.document.ActiveLabels();
-  if (layer == nullptr || row < 0 || row >= static_cast<int>(values_.size())) return;
+  if (layer == nullptr || layer->comparison) return;
+  if (row < 0 || row >= static_cast<int>(values_.size())) return;
   const auto& rgb = layer->table.at(values_[row]).colour;
   const int id = layer->id, value = values_[row];
   const QColor colour =
@@ -115,8 +117,9 @@ void LabelPanel::Refresh() {
   const LabelLayer* layer = session_.document.ActiveLabels();
   hint_->setVisible(layer == nullptr);
   table_->setVisible(layer != nullptr);
-  add_->setVisible(layer != nullptr);
-  colour_->setVisible(layer != nullptr);
+  const bool editable = layer != nullptr && !layer->comparison;
+  add_->setVisible(editable);
+  colour_->setVisible(editable);
   values_.clear();
   const int rows = layer == nullptr ? 0 : static_cast<int>(layer->table.size());
   if (table_->rowCount() != rows) table_->setRowCount(rows);
@@ -137,6 +140,8 @@ void LabelPanel::Refresh() {
       item(kVisible)->setIcon(icon);
       item(kName)->setText(QString::fromStdString(entry.name));
       item(kName)->setToolTip("Value " + QString::number(value));
+      item(kName)->setFlags(editable ? Qt::ItemIsEnabled | Qt::ItemIsSelectable | Qt::ItemIsEditable
+                                     : Qt::ItemIsEnabled | Qt::ItemIsSelectable);
       item(kVolume)->setText(QString::number(entry.volume_ml, 'f', entry.volume_ml < 10 ? 3 : 1));
       item(kVolume)->setFlags(Qt::ItemIsEnabled | Qt::ItemIsSelectable);
       item(kVolume)->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
@@ -146,6 +151,12 @@ void LabelPanel::Refresh() {
         !values_.empty()) {
       session_.view.brush_label = values_.front();
     }
+  }
+  // The chosen row is what the brush paints.
+  const auto brush = std::find(values_.begin(), values_.end(), session_.view.brush_label);
+  const int brush_row = static_cast<int>(brush - values_.begin());
+  if (brush != values_.end() && table_->currentRow() != brush_row) {
+    table_->setCurrentCell(brush_row, kName);
   }
   // As tall as its rows, within reason.
   const int tall = table_->horizontalHeader()->sizeHint().height() + 4 +

@@ -7,10 +7,19 @@
 #include <QMessageBox>
 #include <QVBoxLayout>
 
+#include "app/gui/origin.h"
+
 namespace avocet::gui {
 namespace {
 
 constexpr int kIdRole = Qt::UserRole;
+
+// "Made by MODEL, edited by hand".
+QString Sentence(const Origin& origin) {
+  QString text = QString::fromStdString(Describe(origin));
+  if (!text.isEmpty()) text[0] = text[0].toUpper();
+  return text;
+}
 
 }  // namespace
 
@@ -26,6 +35,10 @@ LayerPanel::LayerPanel(Session& session, QWidget* parent)
   list_->setFixedHeight(84);
   list_->setToolTip("Ticked layers are shown. The chosen image decides where the slices lie.");
   layout->addWidget(list_);
+  origin_ = new QLabel;
+  origin_->setObjectName("layer_origin");
+  origin_->setWordWrap(true);
+  layout->addWidget(origin_);
 
   label_controls_ = new QWidget;
   auto* form = new QFormLayout(label_controls_);
@@ -128,7 +141,7 @@ void LayerPanel::OnItemChanged(QTreeWidgetItem* item) {
 void LayerPanel::Refresh() {
   updating_ = true;
   const Document& document = session_.document;
-  const int selected = SelectedLayer();
+  const int selected = document.selected();
   const int total = static_cast<int>(document.images().size() + document.labels().size());
   // Rebuilt only when layers come or go, so that the keyboard's place stays.
   std::vector<int> ids;
@@ -159,25 +172,22 @@ void LayerPanel::Refresh() {
       item->setToolTip(0, image->synthetic ? where + "\nSynthetic: made by a network" : where);
       item->setCheckState(0, image->visible ? Qt::Checked : Qt::Unchecked);
     } else if (const LabelLayer* labels = document.Labels(ids[row])) {
+      const Origin origin = OriginOf(*labels);
+      const bool touched = origin.edited && !origin.drawn;
       item->setText(0, QString::fromUtf8("\u25d0 ") + QString::fromStdString(labels->name) +
-                           (labels->unsaved ? "  (not saved)" : ""));
-      item->setToolTip(
-          0, labels->unsaved ? "Not saved yet" : QString::fromStdString(labels->path.string()));
+                           (touched && labels->unsaved ? "  (edited, not saved)"
+                            : touched                  ? "  (edited)"
+                            : labels->unsaved          ? "  (not saved)"
+                                                       : ""));
+      const QString where =
+          labels->unsaved ? "Not saved yet" : QString::fromStdString(labels->path.string());
+      const QString how = Sentence(origin);
+      item->setToolTip(0, how.isEmpty() ? where : where + "\n" + how);
       item->setCheckState(0, labels->visible ? Qt::Checked : Qt::Unchecked);
     }
     if (ids[row] == selected) current = item;
   }
-  const bool stale =
-      document.Labels(selected) != nullptr && document.Labels(selected) != document.ActiveLabels();
-  if (!same || stale) {
-    const int active = document.ActiveLabels()  ? document.ActiveLabels()->id
-                       : document.ActiveImage() ? document.ActiveImage()->id
-                                                : 0;
-    for (int row = 0; row < total; ++row) {
-      if (ids[row] == active) current = list_->topLevelItem(row);
-    }
-  }
-  if (current != nullptr) list_->setCurrentItem(current);
+  if (current != nullptr && current != list_->currentItem()) list_->setCurrentItem(current);
   updating_ = false;
   RefreshControls();
 }
@@ -187,12 +197,18 @@ void LayerPanel::RefreshControls() {
   const Document& document = session_.document;
   const int id = SelectedLayer();
   const LabelLayer* labels = document.Labels(id);
+  const ImageLayer* image = document.Image(id);
+  const QString how = labels != nullptr  ? Sentence(OriginOf(*labels))
+                      : image != nullptr ? Sentence(OriginOf(*image))
+                                         : QString();
+  origin_->setText(how);
+  origin_->setVisible(!how.isEmpty());
   label_controls_->setVisible(labels != nullptr);
   if (labels != nullptr) {
     opacity_->setValue(static_cast<int>(labels->opacity * 100 + 0.5));
     outline_->setChecked(labels->outline);
   }
-  image_controls_->setVisible(document.Image(id) != nullptr && document.images().size() > 1);
+  image_controls_->setVisible(image != nullptr && document.images().size() > 1);
   fused_->clear();
   fused_->addItem("no other image", 0);
   for (const auto& image : document.images()) {

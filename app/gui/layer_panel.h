@@ -28,6 +28,7 @@ class LayerPanel : public QWidget {
 
   Session& session_;
   QTreeWidget* list_;
+  QLabel* origin_;  // how the chosen layer came about
   QWidget* label_controls_;
   QSlider* opacity_;
   QCheckBox* outline_;

@@ -14,6 +14,7 @@
 #include "app/core/label_names.h"
 #include "app/core/manifest.h"
 #include "app/core/mask_file.h"
+#include "app/gui/origin.h"
 #include "app/gui/plane_sampler.h"
 #include "io/dicom.h"
 #include "io/file_util.h"
@@ -134,6 +135,7 @@ std::string ManifestFor(const fs::path& path, const std::string& content, bool e
   auto json = nlohmann::ordered_json::parse(content, nullptr, false);
   if (!json.is_object()) return content;
   json["output"] = {{"file", path.filename().string()}, {"sha256", io::Sha256OfFile(path)}};
+  json.erase("edited");
   if (edited) json["edited"] = "by hand, after the job";
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
@@ -238,6 +240,26 @@ Companions ReadCompanions(const fs::path& path) {
 
 namespace {
 
+// Which job made a mask, where a manifest beside it is about this very file.
+void TakeManifest(const fs::path& path, LabelLayer& layer, std::vector<std::string>& report) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored)) return;
+  Companions companions = ReadCompanions(path);
+  for (const auto& [ending, content] : companions) {
+    if (ending != ".manifest.json") continue;
+    if (!IsManifestOf(content, path)) {
+      report.push_back(
+          "the manifest beside it is of another file or of an earlier state of this one, so it is "
+          "not known what made this mask");
+      return;
+    }
+    layer.edited = SaysEdited(content);
+    layer.companions = std::move(companions);
+    report.push_back(Describe(OriginOf(layer)));
+    return;
+  }
+}
+
 // DICOM SEG and RTSTRUCT: names and colours are their own.
 LoadedFile LoadDicomMask(const fs::path& path, const std::string& name, const io::Geometry* grid) {
   core::MaskGrid on;
@@ -312,6 +334,7 @@ LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress, const s
     loaded.labels = LabelsFromVolume(std::move(volume), name);
     loaded.labels->path = path;
     ApplyNames(path, *loaded.labels, loaded.report);
+    TakeManifest(path, *loaded.labels, loaded.report);
     loaded.report.push_back("opened as a label map with " +
                             std::to_string(loaded.labels->table.size()) + " labels");
     return loaded;

@@ -57,7 +57,10 @@ struct LabelLayer {
   bool outline = false;
   bool visible = true;
   bool unsaved = false;
-  bool edited = false;  // painted on by hand
+  bool edited = false;      // painted on by hand; false again when every stroke was undone
+  bool drawn = false;       // made by hand from the start, of nothing
+  bool comparison = false;  // an error map: shown, but not edited, saved or scored
+  uint64_t state = 0;       // of the voxels: each stroke makes a new one, undo brings the old back
   Companions companions;
 
   const io::Geometry& geometry() const { return header->geometry; }

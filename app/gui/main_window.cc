@@ -21,6 +21,7 @@
 #include "app/core/version.h"
 #include "app/gui/contrast_panel.h"
 #include "app/gui/theme.h"
+#include "app/gui/wheel_guard.h"
 
 namespace avocet::gui {
 namespace {
@@ -43,6 +44,7 @@ MainWindow::MainWindow(Session& session)
   setWindowTitle("Avocet");
   setWindowIcon(Icon("app"));
   setAcceptDrops(true);
+  QApplication::instance()->installEventFilter(new WheelGuard(this));
   resize(1280, 800);
   auto* central = new QWidget;
   auto* across = new QHBoxLayout(central);
@@ -82,6 +84,7 @@ MainWindow::MainWindow(Session& session)
     hover_->setText(QString::fromStdString(text));
   };
   views_->on_next_label = [this] { labels_->SelectNext(); };
+  views_->on_painted = [this](const std::string& why_not) { ShowUnpainted(why_not); };
   session_.on_message = [this](const Message& message) { ShowMessage(message); };
   session_.on_opened = [this](const auto& path) { AddRecent(path); };
   session_.on_choose_series = [this](const auto& name, const auto& choices) {
@@ -318,6 +321,35 @@ void MainWindow::ToggleSideBySide() {
     return;
   }
   views_->Compare(left, right);
+  // The list highlights one of those that are shown.
+  const int selected = session_.document.selected();
+  if (selected != left && selected != right) session_.document.SetActiveLabels(left);
+}
+
+void MainWindow::TakeStep(bool forward) {
+  Document& document = session_.document;
+  const Document::Undone done = forward ? document.Redo() : document.Undo();
+  if (done.text.empty()) return;
+  QString text =
+      QString(forward ? "Done again: " : "Taken back: ") + QString::fromStdString(done.text);
+  if (const LabelLayer* layer = document.Labels(done.layer)) {
+    text += " on '" + QString::fromStdString(layer->name) + "'";
+    if (done.revealed) text += ", which is shown again";
+    // Two other maps are seen side by side.
+    if (views_->comparing() && !views_->Compares(done.layer)) views_->Compare(0, 0);
+  }
+  statusBar()->showMessage(text, 6000);
+}
+
+// "": something was painted, an older complaint is settled.
+void MainWindow::ShowUnpainted(const std::string& why_not) {
+  if (!why_not.empty()) {
+    ShowMessage({Message::Kind::kWarning, "Painting", {why_not}});
+    banner_is_of_painting_ = true;
+  } else if (banner_is_of_painting_) {
+    banner_->hide();
+    banner_is_of_painting_ = false;
+  }
 }
 
 void MainWindow::SetTool(Tool tool) {
@@ -348,6 +380,10 @@ void MainWindow::RefreshActions() {
   screenshot_->setEnabled(open);
   report_action_->setEnabled(open);
   patient_planes_->setEnabled(open);
+  {
+    const QSignalBlocker blocker(overlays_);
+    overlays_->setChecked(document.overlays);
+  }
   const bool radiological = document.convention() == Convention::kRadiological;
   convention_->setText(radiological ? "R | L  radiological" : "L | R  neurological");
   QString title = "Avocet";
@@ -398,6 +434,7 @@ void MainWindow::ShowMessage(const Message& message) {
   banner_->style()->unpolish(banner_);
   banner_->style()->polish(banner_);
   banner_text_->setText(title + ": " + lines);
+  banner_is_of_painting_ = false;
   banner_->show();
 }
 

@@ -59,6 +59,8 @@ class MainWindow : public QMainWindow {
   void BuildPanels();
   void BuildStatus();
   void SetTool(Tool tool);
+  void TakeStep(bool forward);  // undo or redo
+  void ShowUnpainted(const std::string& why_not);
   void RefreshActions();
   void RefreshTasks();
   void RefreshRecent();
@@ -81,6 +83,7 @@ class MainWindow : public QMainWindow {
   void AskReport();
   void NewLabelMap();
   int LayerToSave() const;
+  int LabelsBehind(const LabelLayer& labels) const;
   // "" when the dialog was cancelled.
   std::filesystem::path AskVolumePath(const QString& title, const std::string& name);
   void AddRecent(const std::filesystem::path& path);
@@ -101,6 +104,7 @@ class MainWindow : public QMainWindow {
   QWidget* column_ = nullptr;
   QFrame* banner_ = nullptr;
   QLabel* banner_text_ = nullptr;
+  bool banner_is_of_painting_ = false;
   QLabel* hover_ = nullptr;
   QLabel* task_text_ = nullptr;
   QProgressBar* progress_ = nullptr;
@@ -108,7 +112,7 @@ class MainWindow : public QMainWindow {
   QPushButton* convention_ = nullptr;
   QMenu* recent_menu_ = nullptr;
   QAction *undo_ = nullptr, *redo_ = nullptr, *save_ = nullptr, *save_as_ = nullptr,
-          *save_image_ = nullptr, *surfaces_ = nullptr, *dicom_ = nullptr,
+          *save_image_ = nullptr, *surfaces_ = nullptr, *dicom_ = nullptr, *overlays_ = nullptr,
           *patient_planes_ = nullptr, *screenshot_ = nullptr, *report_action_ = nullptr;
   std::vector<QAction*> tools_;
 };

@@ -112,11 +112,21 @@ void MainWindow::RefreshRecent() {
 int MainWindow::LayerToSave() const {
   const Document& document = session_.document;
   const int chosen = layers_->SelectedLayer();
-  if (document.Labels(chosen) != nullptr) return chosen;
+  if (const LabelLayer* labels = document.Labels(chosen); labels != nullptr) {
+    return LabelsBehind(*labels);
+  }
   if (const ImageLayer* image = document.Image(chosen); image != nullptr && image->unsaved) {
     return chosen;
   }
-  return document.ActiveLabels() == nullptr ? 0 : document.ActiveLabels()->id;
+  return document.ActiveLabels() == nullptr ? 0 : LabelsBehind(*document.ActiveLabels());
+}
+
+// An error map is no mask to be saved or exported: the prediction that it is of is meant.
+int MainWindow::LabelsBehind(const LabelLayer& labels) const {
+  if (!labels.comparison) return labels.id;
+  const auto& evaluation = session_.evaluation();
+  if (!evaluation || session_.document.Labels(evaluation->prediction) == nullptr) return 0;
+  return evaluation->prediction;
 }
 
 fs::path MainWindow::AskVolumePath(const QString& title, const std::string& name) {
@@ -179,7 +189,8 @@ void MainWindow::AskSaveImage() {
 
 const LabelLayer* MainWindow::LabelsToExport() const {
   const LabelLayer* chosen = session_.document.Labels(layers_->SelectedLayer());
-  return chosen != nullptr ? chosen : session_.document.ActiveLabels();
+  const LabelLayer* labels = chosen != nullptr ? chosen : session_.document.ActiveLabels();
+  return labels == nullptr ? nullptr : session_.document.Labels(LabelsBehind(*labels));
 }
 
 void MainWindow::AskDicom() {
@@ -265,6 +276,7 @@ void MainWindow::NewLabelMap() {
   if (image == nullptr) return;
   auto layer = std::make_unique<LabelLayer>();
   layer->name = "New labels";
+  layer->drawn = true;
   layer->header = image->volume;
   layer->labels = std::make_shared<std::vector<uint16_t>>(image->volume->geometry.VoxelCount());
   for (int value = 1; value <= 3; ++value) {
@@ -276,14 +288,18 @@ void MainWindow::NewLabelMap() {
 
 void MainWindow::OfferRecovery() {
   const auto entries = session_.journal().Abandoned();
-  if (entries.empty()) {
+  const auto measured = session_.journal().AbandonedMeasurements();
+  if (entries.empty() && measured.empty()) {
     session_.journal().DiscardAbandoned();  // empty folders of windows that ended badly
     return;
   }
   QString names;
   for (const auto& entry : entries) names += "\n  " + QString::fromStdString(entry.name);
+  for (const auto& one : measured) {
+    names += "\n  measurements on " + QString::fromStdString(one.name);
+  }
   QMessageBox box(QMessageBox::Question, "Unsaved work",
-                  "An earlier window ended with layers that were not saved:" + names,
+                  "An earlier window ended with work that was not saved:" + names,
                   QMessageBox::NoButton, this);
   box.setObjectName("recovery");
   QPushButton* recover = box.addButton("Recover", QMessageBox::AcceptRole);

@@ -68,9 +68,8 @@ void MainWindow::BuildMenus() {
   AddAction(file, "&Quit", QKeySequence("Ctrl+Q"), [this] { close(); });
 
   QMenu* edit = menuBar()->addMenu("&Edit");
-  undo_ = AddAction(edit, "Undo", QKeySequence("Ctrl+Z"), [this] { session_.document.Undo(); });
-  redo_ =
-      AddAction(edit, "Redo", QKeySequence("Ctrl+Shift+Z"), [this] { session_.document.Redo(); });
+  undo_ = AddAction(edit, "Undo", QKeySequence("Ctrl+Z"), [this] { TakeStep(false); });
+  redo_ = AddAction(edit, "Redo", QKeySequence("Ctrl+Shift+Z"), [this] { TakeStep(true); });
 }
 
 void MainWindow::BuildViewMenu() {
@@ -93,14 +92,14 @@ void MainWindow::BuildViewMenu() {
     session_.view.crosshair = on;
     session_.view.Notify();
   });
-  QAction* overlays =
+  overlays_ =
       AddToggle(view, "Labels and measurements", QKeySequence("Space"), true, [this](bool on) {
         session_.document.overlays = on;
         session_.document.Notify(kDisplayChanged);
       });
   // Space presses buttons elsewhere; here it belongs to the views.
-  overlays->setShortcutContext(Qt::WidgetWithChildrenShortcut);
-  views_->addAction(overlays);
+  overlays_->setShortcutContext(Qt::WidgetWithChildrenShortcut);
+  views_->addAction(overlays_);
   AddAction(view, "Outline or fill", QKeySequence("O"), [this] {
     if (LabelLayer* layer = session_.document.ActiveLabels()) {
       layer->outline = !layer->outline;

@@ -90,17 +90,33 @@ std::string MeasurementStore::KeyOf(const io::Volume& volume) {
   return io::Sha256OfBytes(text);
 }
 
-std::vector<Measurement> MeasurementStore::Load(const std::string& key) const {
+std::string MeasurementsJson(const std::vector<Measurement>& measurements) {
+  nlohmann::ordered_json json;
+  json["avocet"] = "measurements";
+  json["measurements"] = nlohmann::ordered_json::array();
+  for (const Measurement& m : measurements) json["measurements"].push_back(JsonOf(m));
+  return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+std::vector<Measurement> MeasurementsFromJson(const std::string& text) {
   std::vector<Measurement> all;
-  std::error_code ignored;
-  if (!fs::is_regular_file(FileOf(key), ignored)) return all;
   try {
-    const auto json = nlohmann::json::parse(io::ReadTextFile(FileOf(key), kLargestFile));
+    const auto json = nlohmann::json::parse(text);
     for (const auto& entry : json.at("measurements")) all.push_back(MeasurementOf(entry));
-  } catch (const std::exception&) {
-    all.clear();  // not ours, or of another version
+  } catch (const nlohmann::json::exception& error) {
+    throw IoError(std::string("measurements cannot be read: ") + error.what());
   }
   return all;
+}
+
+std::vector<Measurement> MeasurementStore::Load(const std::string& key) const {
+  std::error_code ignored;
+  if (!fs::is_regular_file(FileOf(key), ignored)) return {};
+  try {
+    return MeasurementsFromJson(io::ReadTextFile(FileOf(key), kLargestFile));
+  } catch (const std::exception&) {
+    return {};  // not ours, or of another version
+  }
 }
 
 void MeasurementStore::Keep(const std::string& key,
@@ -112,12 +128,7 @@ void MeasurementStore::Keep(const std::string& key,
   }
   fs::create_directories(folder_, error);
   fs::permissions(folder_, fs::perms::owner_all, error);
-  nlohmann::ordered_json json;
-  json["avocet"] = "measurements";
-  json["measurements"] = nlohmann::ordered_json::array();
-  for (const Measurement& m : measurements) json["measurements"].push_back(JsonOf(m));
-  io::WriteFileAtomically(
-      FileOf(key), json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  io::WriteFileAtomically(FileOf(key), MeasurementsJson(measurements));
 }
 
 }  // namespace avocet::gui

@@ -9,6 +9,11 @@
 
 namespace avocet::gui {
 
+// Measurements as JSON, without the image they belong to.
+std::string MeasurementsJson(const std::vector<Measurement>& measurements);
+// Throws IoError when the text is of another kind or damaged.
+std::vector<Measurement> MeasurementsFromJson(const std::string& text);
+
 // Measurements on disk between sessions, a file an image. Files are named by a hash of voxels and
 // grid, so that an image is known again wherever it lies, and nothing in the folder names a patient
 // or a file.

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "app/core/version.h"
+#include "app/gui/origin.h"
 #include "io/file_util.h"
 
 namespace avocet::gui {
@@ -31,6 +32,7 @@ class Pages {
 
   void Text(const QString& text, int size, bool bold = false, const QColor& colour = Qt::black,
             int indent = 0) {
+    texts_ += text;
     QFont font("DejaVu Sans");
     font.setPixelSize(size);
     font.setBold(bold);
@@ -58,6 +60,7 @@ class Pages {
     y_ += size.height() + 14;
   }
   void Space(int pixels) { y_ += pixels; }
+  const QStringList& texts() const { return texts_; }
   int height() const { return y_ + kMargin; }
 
  private:
@@ -70,10 +73,11 @@ class Pages {
   QPainter& painter_;
   std::function<void()> new_page_;
   int y_ = kMargin;
+  QStringList texts_;
 };
 
-// What made a mask: one line from its manifest.
-QString Provenance(const std::string& manifest) {
+// What made a mask: one line from its manifest and from what was done to it since.
+QString Provenance(const std::string& manifest, const Origin& origin) {
   const auto json = nlohmann::json::parse(manifest, nullptr, false);
   if (!json.is_object()) return {};
   const auto text = [&](const char* object, const char* key) {
@@ -81,16 +85,22 @@ QString Provenance(const std::string& manifest) {
     if (part == json.end() || !part->is_object()) return QString();
     return QString::fromStdString(part->value(key, std::string()));
   };
-  return QString("Made by %1 (%2, SHA-256 %3\u2026) from %4 (SHA-256 %5\u2026), Avocet %6, %7")
-      .arg(text("model", "name"), text("model", "file"), text("model", "sha256").left(16),
-           text("input", "file"), text("input", "sha256").left(16),
+  QString made = QString::fromStdString(Describe(origin));
+  if (!made.isEmpty()) made[0] = made[0].toUpper();
+  return QString("%1 (%2, SHA-256 %3\u2026) from %4 (SHA-256 %5\u2026), Avocet %6, %7")
+      .arg(made, text("model", "file"), text("model", "sha256").left(16), text("input", "file"),
+           text("input", "sha256").left(16),
            QString::fromStdString(json.value("avocet", std::string())),
            QString::fromStdString(json.value("device", std::string())));
 }
 
-// Returns the height of what was drawn, where there is one page.
-int Draw(const Session& session, const QImage& views, QPainter& painter,
-         std::function<void()> new_page = {}) {
+struct Drawn {
+  int height = 0;  // where there is one page
+  QStringList texts;
+};
+
+Drawn Draw(const Session& session, const QImage& views, QPainter& painter,
+           std::function<void()> new_page = {}) {
   Pages page(painter, std::move(new_page));
   const Document& document = session.document;
   const QColor grey(90, 96, 104);
@@ -119,7 +129,9 @@ int Draw(const Session& session, const QImage& views, QPainter& painter,
         15);
     if (image->synthetic) page.Text("Synthetic: made by a network, not acquired.", 15, true);
     for (const auto& [ending, content] : image->companions) {
-      if (ending == ".manifest.json") page.Text(Provenance(content), 12, false, grey, 24);
+      if (ending == ".manifest.json") {
+        page.Text(Provenance(content, OriginOf(*image)), 12, false, grey, 24);
+      }
     }
   }
   for (const auto& layer : document.labels()) {
@@ -133,17 +145,30 @@ int Draw(const Session& session, const QImage& views, QPainter& painter,
                     .arg(entry.voxels),
                 15, false, Qt::black, 24);
     }
+    const Origin origin = OriginOf(*layer);
+    if (origin.edited) {
+      QString how = QString::fromStdString(Describe(origin));
+      how[0] = how[0].toUpper();
+      page.Text(how + ".", 15, true, Qt::black, 24);
+    }
     for (const auto& [ending, content] : layer->companions) {
       if (ending == ".manifest.json") {
-        const QString lines = Provenance(content);
-        page.Text(lines, 12, false, grey, 24);
+        page.Text(Provenance(content, origin), 12, false, grey, 24);
       }
     }
   }
   if (session.evaluation() && !session.evaluation()->result.set.cases.empty()) {
     const core::EvaluateResult& result = session.evaluation()->result;
     page.Space(6);
-    page.Text("Scores, protocol " + QString::fromStdString(result.protocols[0].name), 20, true);
+    const Session::Evaluation& evaluation = *session.evaluation();
+    page.Text("Scores, protocol " + QString::fromStdString(evaluation.protocol()), 20, true);
+    page.Text(QString::fromStdString(evaluation.prediction_name + " against " +
+                                     evaluation.reference_name),
+              15);
+    if (session.IsEvaluationStale()) {
+      page.Text("A mask was changed or a layer closed after these were computed.", 15, true,
+                QColor(150, 70, 20));
+    }
     for (size_t n = 0; n < result.classes.size(); ++n) {
       QString line = QString::fromStdString(result.classes[n].name) + ": ";
       for (size_t c = 0; c < result.protocols[0].columns.size(); ++c) {
@@ -169,10 +194,16 @@ int Draw(const Session& session, const QImage& views, QPainter& painter,
                 .arg(core::Version())
                 .arg(QDateTime::currentDateTimeUtc().toString("yyyy-MM-dd HH:mm 'UTC'")),
             13, false, grey);
-  return page.height();
+  return {page.height(), page.texts()};
 }
 
 }  // namespace
+
+QStringList ReportTexts(const Session& session) {
+  QImage scratch(kWidth, 1, QImage::Format_RGB32);
+  QPainter painter(&scratch);
+  return Draw(session, scratch, painter).texts;
+}
 
 void WritePng(const QImage& image, const std::filesystem::path& path) {
   QByteArray bytes;
@@ -210,7 +241,7 @@ void WriteReport(const Session& session, const QImage& views, const std::filesys
   // Drawn once to know how long it is.
   QImage scratch(kWidth, 1, QImage::Format_RGB32);
   QPainter measuring(&scratch);
-  const int height = Draw(session, views, measuring);
+  const int height = Draw(session, views, measuring).height;
   measuring.end();
   QImage image(kWidth, std::max(kHeight, height), QImage::Format_RGB32);
   image.fill(Qt::white);

@@ -16,8 +16,7 @@ namespace avocet::gui {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kJournalMs = 2000;  // after the last stroke
-constexpr int kStoreMs = 300;     // after the last measurement
+constexpr int kStoreMs = 300;  // after the last measurement
 
 }  // namespace
 
@@ -28,7 +27,6 @@ Session::Session(const fs::path& journal_root)
   store_timer_.setInterval(kStoreMs);
   QObject::connect(&store_timer_, &QTimer::timeout, [this] { KeepMeasurements(); });
   journal_timer_.setSingleShot(true);
-  journal_timer_.setInterval(kJournalMs);
   QObject::connect(&journal_timer_, &QTimer::timeout, [this] { KeepInJournal(); });
   document.AddObserver([this](unsigned changes) { OnDocument(changes); });
 }
@@ -57,10 +55,12 @@ void Session::OnDocument(unsigned changes) {
     LookCloser();
     RecogniseImages();
   }
-  if ((changes & kMeasurementsChanged) && !store_timer_.isActive()) store_timer_.start();
-  if (changes & (kVoxelsChanged | kLayersChanged)) {
-    if (document.HasUnsaved() && !journal_timer_.isActive()) journal_timer_.start();
+  if (changes & kMeasurementsChanged) {
+    if (!store_timer_.isActive()) store_timer_.start();
+    KeepMeasurementsInJournal();
   }
+  if (changes & (kVoxelsChanged | kLayersChanged | kDisplayChanged)) StartJournalTimer();
+  if (changes & kLayersChanged) NameErrorMap();
 }
 
 // Finds the measurements of an earlier session for images that are new here.
@@ -112,25 +112,27 @@ void Session::KeepMeasurements() {
       [this](const TaskRunner::Outcome& outcome) {
         keeping_ = false;
         if (!outcome.error.empty()) Tell(Message::Kind::kWarning, "Measurements", {outcome.error});
-        if (std::exchange(keep_again_, false)) KeepMeasurements();
+        if (std::exchange(keep_again_, false)) return KeepMeasurements();
+        if (outcome.error.empty()) KeepMeasurementsInJournal();  // it holds them no longer
       },
       /*quiet=*/true);
 }
 
 void Session::Close(int layer) {
   if (store_timer_.isActive()) KeepMeasurements();
+  const bool errors = layer != 0 && layer == error_layer_;
+  if (errors) {
+    for (const int id : hidden_by_errors_) {
+      if (LabelLayer* hidden = document.Labels(id)) hidden->visible = true;
+    }
+    hidden_by_errors_.clear();
+  }
   document.Remove(layer);
-  journal_->Forget(layer);
-  kept_images_.erase(layer);
-}
-
-void Session::KeepInJournal() {
-  for (const auto& layer : document.images()) {
-    if (layer->unsaved && kept_images_.insert(layer->id).second) KeepLayer(*layer, SourcePath());
-  }
-  for (const auto& layer : document.labels()) {
-    if (layer->unsaved) KeepLayer(*layer, SourcePath());
-  }
+  ForgetInJournal(layer);
+  Journal::Measured none;
+  none.layer = layer;
+  journal_->KeepMeasurements(none);
+  if (errors) document.Notify(kDisplayChanged);
 }
 
 // The file of the image that is worked on; a result that is in no file is worked on for another's
@@ -142,25 +144,6 @@ fs::path Session::SourcePath() const {
     if (!image->path.empty()) return image->path;
   }
   return {};
-}
-
-// Copies share the voxels until one is painted on; painting may go on meanwhile.
-template <typename Layer>
-void Session::KeepLayer(const Layer& layer, const fs::path& image) {
-  auto copy = std::make_shared<Layer>(layer);
-  const int id = layer.id;
-  tasks.Start(
-      "Keep " + layer.name, [this, copy, image](Progress&) { journal_->Keep(*copy, image); },
-      [this, id](const TaskRunner::Outcome& outcome) {
-        if (!outcome.error.empty()) Tell(Message::Kind::kWarning, "Unsaved work", {outcome.error});
-        // Saved or closed while its copy was being written.
-        const LabelLayer* labels = document.Labels(id);
-        const ImageLayer* image = document.Image(id);
-        if (!(labels != nullptr && labels->unsaved) && !(image != nullptr && image->unsaved)) {
-          journal_->Forget(id);
-        }
-      },
-      /*quiet=*/true);
 }
 
 void Session::Open(const std::vector<fs::path>& paths, LoadAs as, std::function<void()> then) {
@@ -288,7 +271,7 @@ void Session::SaveLayer(const Layer& layer, const fs::path& path, std::function<
           saved->path = path;
           saved->name = path.filename().string();
           saved->unsaved = IsNewer(*saved, *copy);
-          if (!saved->unsaved) journal_->Forget(id);
+          if (!saved->unsaved) ForgetInJournal(id);
           document.Notify(kLayersChanged);
         }
         if (then) then(done);
@@ -321,65 +304,6 @@ void Session::GoToLargest(const LabelLayer& layer) {
 
 fs::path Session::NewWorkFolder(const std::string& job) {
   return journal_->folder() / (job + "-" + std::to_string(++results_));
-}
-
-void Session::Recover(const std::vector<Journal::Entry>& entries) {
-  std::set<fs::path> image_set;
-  for (const auto& entry : entries) {
-    std::error_code ignored;
-    if (!entry.image.empty() && fs::exists(entry.image, ignored)) image_set.insert(entry.image);
-  }
-  Open({image_set.begin(), image_set.end()}, LoadAs::kImage, [this, entries] {
-    auto left = std::make_shared<size_t>(entries.size());
-    auto failed = std::make_shared<bool>(false);
-    for (const auto& entry : entries) {
-      auto loaded = std::make_shared<LoadedFile>();
-      tasks.Start(
-          "Recover " + entry.name,
-          [loaded, entry](Progress& progress) {
-            *loaded =
-                LoadFile(entry.file, entry.is_image ? LoadAs::kImage : LoadAs::kLabels, progress);
-            const Companions companions = ReadCompanions(entry.file);
-            if (loaded->labels) loaded->labels->companions = companions;
-            if (loaded->image) loaded->image->companions = companions;
-          },
-          [this, loaded, entry, left, failed](const TaskRunner::Outcome& outcome) {
-            if (outcome.error.empty() && loaded->labels) {
-              loaded->labels->name = entry.name;
-              loaded->labels->path.clear();
-              AddResult(std::move(loaded->labels));
-            } else if (outcome.error.empty() && loaded->image) {
-              loaded->image->name = entry.name;
-              loaded->image->path.clear();
-              AddResult(std::move(loaded->image));
-            } else {
-              *failed = true;
-              Tell(Message::Kind::kError, entry.name, {outcome.error});
-            }
-            if (--*left == 0 && !*failed) ReplaceAbandoned(entry.image);
-          });
-    }
-  });
-}
-
-// Only when all of them are kept anew may the old copies go.
-void Session::ReplaceAbandoned(const fs::path& image) {
-  std::vector<std::shared_ptr<LabelLayer>> labels;
-  std::vector<std::shared_ptr<ImageLayer>> images;
-  for (const auto& layer : document.labels()) {
-    if (layer->unsaved) labels.push_back(std::make_shared<LabelLayer>(*layer));
-  }
-  for (const auto& layer : document.images()) {
-    if (layer->unsaved) images.push_back(std::make_shared<ImageLayer>(*layer));
-  }
-  tasks.Start(
-      "Keep recovered work",
-      [this, labels, images, image](Progress&) {
-        for (const auto& copy : labels) journal_->Keep(*copy, image);
-        for (const auto& copy : images) journal_->Keep(*copy, image);
-        journal_->DiscardAbandoned();
-      },
-      {}, /*quiet=*/true);
 }
 
 }  // namespace avocet::gui

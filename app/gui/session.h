@@ -63,7 +63,8 @@ class Session {
   void Open(const std::vector<std::filesystem::path>& paths, LoadAs as = LoadAs::kGuess,
             std::function<void()> then = {});
 
-  // Closes a layer: an undo step; what the journal holds of it goes.
+  // Closes a layer: an undo step; what the journal holds of it goes. With an error map goes what it
+  // had hidden.
   void Close(int layer);
   // Saves a layer, label map or image; `then` gets whether it worked.
   void Save(int layer, const std::filesystem::path& path, std::function<void(bool)> then = {});
@@ -113,13 +114,21 @@ class Session {
     int labels = 0;     // a label layer, where it is not 0
   };
   int EvaluateImages(int prediction, int reference, const std::string& protocol, Region region);
+  // What was scored, as it was then.
   struct Evaluation {
     int prediction = 0, reference = 0;  // layers
     core::EvaluateResult result;
     bool images = false;
     Region region;  // of images
+    std::string prediction_name, reference_name;
+    // LabelLayer::state of the layers whose voxels counted: label maps, or the region of images.
+    std::map<int, uint64_t> states;
+
+    const std::string& protocol() const { return result.protocols.front().name; }
   };
   const std::optional<Evaluation>& evaluation() const { return evaluation_; }
+  // Whether a label map that counted in the last evaluation has been edited or closed since.
+  bool IsEvaluationStale() const;
   // Shows where the two maps of the last evaluation differ about a class (0: all) and goes to the
   // axial slice with the most errors; false when there is none.
   bool ShowErrors(int label);
@@ -129,6 +138,10 @@ class Session {
 
   // --- unsaved work
   const Journal& journal() const { return *journal_; }
+  // To be called when the brush paints another label: it is kept with the unsaved work.
+  void NoteBrush();
+  // Opens what earlier windows left behind (Journal::Abandoned) as it stood, with the measurements
+  // of Journal::AbandonedMeasurements.
   void Recover(const std::vector<Journal::Entry>& entries);
 
  private:
@@ -140,8 +153,14 @@ class Session {
   void KeepInJournal();
   void RecogniseImages();
   void KeepMeasurements();
-  template <typename Layer>
-  void KeepLayer(const Layer& layer, const std::filesystem::path& image);
+  void StartJournalTimer();
+  std::string DescriptionOf(int layer) const;
+  void ForgetInJournal(int layer);
+  void KeepMeasurementsInJournal();
+  using Recovered = std::map<std::pair<std::filesystem::path, int>, int>;  // new id by old id
+  void RecoverNext(std::vector<Journal::Entry> entries, size_t next, Recovered done, bool failed);
+  void FinishRecovery(const std::vector<Journal::Entry>& entries, const Recovered& done);
+  void NameErrorMap();
   template <typename Layer>
   void SaveLayer(const Layer& layer, const std::filesystem::path& path,
                  std::function<void(bool)> then);
@@ -151,12 +170,19 @@ class Session {
   std::filesystem::path SourcePath() const;
   void LookCloser();
   std::filesystem::path NewWorkFolder(const std::string& job);
-  void ReplaceAbandoned(const std::filesystem::path& image);
   void GoToLargest(const LabelLayer& layer);
 
   std::unique_ptr<Journal> journal_;
   QTimer journal_timer_;
-  std::set<int> kept_images_;  // their voxels never change: kept once
+  // What the journal has of a layer: the state of its voxels (0 for images, whose never change) and
+  // its description.
+  struct InJournal {
+    uint64_t state = 0;
+    std::string description;
+  };
+  std::map<int, InJournal> in_journal_;
+  bool journaling_ = false, journal_again_ = false;
+  std::function<void()> journal_then_;  // once all that is unsaved is in the journal
   MeasurementStore store_;
   QTimer store_timer_;
   std::map<int, std::string> keys_;  // of images in the store; "" while it is being found
@@ -168,6 +194,9 @@ class Session {
   std::map<std::pair<int, std::string>, core::ImageCheck> checks_;
   std::set<std::pair<int, std::string>> looking_;
   int error_layer_ = 0;
+  std::string error_name_;                // of the error map
+  std::map<int, uint64_t> error_states_;  // of the maps that it compares
+  std::vector<int> hidden_by_errors_;     // layers that are shown again without it
   int results_ = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include "app/gui/job_files.h"
 #include "app/gui/label_comparison.h"
@@ -24,7 +25,13 @@ std::shared_ptr<LabelLayer> Plain(const LabelLayer& layer) {
 int Session::Evaluate(int prediction, int reference, const std::string& protocol) {
   const LabelLayer* p = document.Labels(prediction);
   const LabelLayer* r = document.Labels(reference);
-  if (p == nullptr || r == nullptr || p == r) return 0;
+  if (p == nullptr || r == nullptr || p == r || p->comparison || r->comparison) return 0;
+  auto evaluation = std::make_shared<Evaluation>();
+  evaluation->prediction = prediction;
+  evaluation->reference = reference;
+  evaluation->prediction_name = p->name;
+  evaluation->reference_name = r->name;
+  evaluation->states = {{prediction, p->state}, {reference, r->state}};
   // Through files: the job is the one that the command line runs.
   const auto p_copy = Plain(*p);
   const auto r_copy = Plain(*r);
@@ -43,7 +50,7 @@ int Session::Evaluate(int prediction, int reference, const std::string& protocol
         SaveLabels(*r_copy, options.reference);
         *result = core::RunEvaluate(options, progress);
       },
-      [this, prediction, reference, result](const TaskRunner::Outcome& outcome) {
+      [this, evaluation, result](const TaskRunner::Outcome& outcome) {
         if (!outcome.error.empty()) {
           Tell(Message::Kind::kError, "Evaluate", {outcome.error});
           return;
@@ -52,9 +59,37 @@ int Session::Evaluate(int prediction, int reference, const std::string& protocol
         if (!outcome.warnings.empty()) {
           Tell(Message::Kind::kWarning, "Evaluate", outcome.warnings);
         }
-        evaluation_ = Evaluation{prediction, reference, std::move(*result), false, {}};
+        evaluation->result = std::move(*result);
+        evaluation_ = std::move(*evaluation);
         if (on_evaluated) on_evaluated();
       });
+}
+
+bool Session::IsEvaluationStale() const {
+  if (!evaluation_) return false;
+  for (const auto& [id, state] : evaluation_->states) {
+    const LabelLayer* layer = document.Labels(id);
+    if (layer == nullptr || layer->state != state) return true;
+  }
+  for (const int id : {evaluation_->prediction, evaluation_->reference}) {
+    if (document.Labels(id) == nullptr && document.Image(id) == nullptr) return true;
+  }
+  return false;
+}
+
+// The map says so when one of the two that it compares is no longer what it was.
+void Session::NameErrorMap() {
+  LabelLayer* map = document.Labels(error_layer_);
+  if (map == nullptr) return;
+  const bool stale =
+      std::any_of(error_states_.begin(), error_states_.end(), [this](const auto& compared) {
+        const LabelLayer* layer = document.Labels(compared.first);
+        return layer == nullptr || layer->state != compared.second;
+      });
+  const std::string name = error_name_ + (stale ? " (before the last edit)" : "");
+  if (map->name == name) return;
+  map->name = name;
+  document.Notify(kLayersChanged);
 }
 
 bool Session::ShowErrors(int label) {
@@ -70,19 +105,25 @@ bool Session::ShowErrors(int label) {
     return false;
   }
   const auto entry = r->table.find(label);
-  map->name = "Errors: " + (label == 0                ? std::string("all labels")
-                            : entry == r->table.end() ? "label " + std::to_string(label)
-                                                      : entry->second.name);
+  error_name_ = "Errors: " + (label == 0                ? std::string("all labels")
+                              : entry == r->table.end() ? "label " + std::to_string(label)
+                                                        : entry->second.name);
+  error_states_ = {{p->id, p->state}, {r->id, r->state}};
+  map->name = error_name_;
   Vec3 worst{};
   const SlicePlane plane =
       OwnAxesPlane(map->geometry(), Orientation::kAxial, document.convention());
   const bool any = WorstSlice(*map, plane, worst);
-  if (document.Labels(error_layer_) != nullptr) document.Discard(error_layer_);
-  p->visible = false;
-  r->visible = false;
-  const int active = document.ActiveLabels() == nullptr ? 0 : document.ActiveLabels()->id;
+  if (document.Labels(error_layer_) != nullptr) {
+    document.Discard(error_layer_);
+  } else {
+    hidden_by_errors_.clear();
+  }
+  for (LabelLayer* layer : {p, r}) {
+    if (std::exchange(layer->visible, false)) hidden_by_errors_.push_back(layer->id);
+  }
+  // It is what is shown, so it is what the list highlights.
   error_layer_ = document.AddLabels(std::move(map));
-  document.SetActiveLabels(active);
   document.Notify(kDisplayChanged | kLayersChanged);
   if (any) document.SetCursor(worst);
   return any;
@@ -94,6 +135,14 @@ int Session::EvaluateImages(int prediction, int reference, const std::string& pr
   const ImageLayer* r = document.Image(reference);
   if (p == nullptr || r == nullptr || p == r) return 0;
   const LabelLayer* mask = region.labels == 0 ? nullptr : document.Labels(region.labels);
+  auto evaluation = std::make_shared<Evaluation>();
+  evaluation->prediction = prediction;
+  evaluation->reference = reference;
+  evaluation->prediction_name = p->name;
+  evaluation->reference_name = r->name;
+  evaluation->images = true;
+  evaluation->region = region;
+  if (mask != nullptr) evaluation->states[mask->id] = mask->state;
   const auto p_copy = std::make_shared<ImageLayer>(*p);
   const auto r_copy = std::make_shared<ImageLayer>(*r);
   const auto mask_copy = mask == nullptr ? nullptr : Plain(*mask);
@@ -117,7 +166,7 @@ int Session::EvaluateImages(int prediction, int reference, const std::string& pr
         }
         *result = core::RunEvaluate(options, progress);
       },
-      [this, prediction, reference, region, result](const TaskRunner::Outcome& outcome) {
+      [this, evaluation, result](const TaskRunner::Outcome& outcome) {
         if (!outcome.error.empty()) {
           Tell(Message::Kind::kError, "Evaluate", {outcome.error});
           return;
@@ -126,7 +175,8 @@ int Session::EvaluateImages(int prediction, int reference, const std::string& pr
         if (!outcome.warnings.empty()) {
           Tell(Message::Kind::kWarning, "Evaluate", outcome.warnings);
         }
-        evaluation_ = Evaluation{prediction, reference, std::move(*result), true, region};
+        evaluation->result = std::move(*result);
+        evaluation_ = std::move(*evaluation);
         if (on_evaluated) on_evaluated();
       });
 }

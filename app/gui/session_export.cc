@@ -5,6 +5,7 @@
 #include "app/core/export.h"
 #include "app/core/manifest.h"
 #include "app/gui/job_files.h"
+#include "app/gui/origin.h"
 #include "app/gui/session.h"
 #include "app/gui/window_words.h"
 #include "io/dicom.h"
@@ -16,13 +17,19 @@ namespace avocet::gui {
 namespace fs = std::filesystem;
 namespace {
 
-// PS3.3 C.8.20.2: how the segments came about.
-const char* AlgorithmType(const LabelLayer& layer) {
-  const bool computed =
-      std::any_of(layer.companions.begin(), layer.companions.end(),
-                  [](const auto& companion) { return companion.first == ".manifest.json"; });
-  if (!layer.edited) return "AUTOMATIC";
-  return computed || !layer.path.empty() ? "SEMIAUTOMATIC" : "MANUAL";
+// Segment Algorithm Name holds 64 characters (VR LO); a name too long loses its end, not the word
+// that it was edited.
+std::string AlgorithmName(const Origin& origin) {
+  constexpr size_t kLongest = 64;
+  const std::string edited = origin.edited ? ", edited by hand" : "";
+  std::string name = "Avocet";
+  if (!origin.model.empty()) name += " " + origin.model;
+  if (name.size() + edited.size() > kLongest) {
+    size_t end = kLongest - edited.size();
+    while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80) --end;  // UTF-8
+    name.resize(end);
+  }
+  return name + edited;
 }
 
 // What may be replaced: nothing but an object of the kind that is written.
@@ -107,10 +114,18 @@ void Session::ExportDicom(int id, const fs::path& path, const DicomExport& wante
   options.series = wanted.series;
   options.rtstruct = wanted.rtstruct;
   options.keep_patient = wanted.keep_patient;
-  options.algorithm_type = AlgorithmType(*layer);
+  const Origin origin = OriginOf(*layer);
+  options.algorithm_type = AlgorithmType(origin);
+  options.algorithm_name = AlgorithmName(origin);
   auto copy = std::make_shared<LabelLayer>(*layer);
   copy->companions.clear();
   auto report = std::make_shared<std::vector<std::string>>();
+  if (const std::string how = Describe(origin); !how.empty()) {
+    report->push_back(how + ": " + options.algorithm_type);
+  } else {
+    report->push_back("nothing says how this mask was made: " + options.algorithm_type +
+                      " is written");
+  }
   const fs::path folder = NewWorkFolder("export");
   tasks.Start(
       "Export " + name,

@@ -43,7 +43,9 @@ class SliceView : public QWidget {
 
   std::function<void()> on_maximise;
   std::function<void(const std::string&)> on_hover;
-  std::function<void()> on_next_label;   // the Tab key
+  std::function<void()> on_next_label;  // the Tab key
+  // Why nothing, or not all, was painted, a sentence; "" once something was.
+  std::function<void(const std::string&)> on_painted;
   std::function<void()> on_fit_changed;  // the fitting scale is another one (size, planes)
 
   QSize sizeHint() const override { return {420, 320}; }
@@ -80,7 +82,10 @@ class SliceView : public QWidget {
   void PlaceByKey();
   void BeginMeasurement(const Vec3& x_in_lps);
   void FinishMeasurement();
+  void BeginPainting();
   void PaintAt(const QPointF& from, const QPointF& to);
+  void EndPainting();
+  bool Shows(const Vec3& x_in_lps) const;
   void MoveWindow(const QPointF& delta);
 
   Document& document_;
@@ -94,6 +99,7 @@ class SliceView : public QWidget {
   std::vector<uint32_t> pixels_;
   QSize drawn_size_;
   Drag drag_ = Drag::kNone;
+  std::string unpainted_;  // why the stroke under way paints nothing
   QPointF press_, last_;
   double wheel_rest_ = 0;
   std::optional<Measurement> draft_;

@@ -54,11 +54,9 @@ void SliceView::mousePressEvent(QMouseEvent* event) {
       drag_ = Drag::kCursor;
       document_.SetCursor(x);
     } else if (state_.tool == Tool::kBrush || state_.tool == Tool::kEraser) {
-      if (const LabelLayer* layer = document_.ActiveLabels()) {
-        drag_ = Drag::kPaint;
-        document_.BeginStroke(layer->id);
-        PaintAt(press_, press_);
-      }
+      drag_ = Drag::kPaint;
+      BeginPainting();
+      PaintAt(press_, press_);
     } else {
       drag_ = Drag::kMeasure;
       BeginMeasurement(x);
@@ -124,7 +122,7 @@ void SliceView::mouseReleaseEvent(QMouseEvent*) {
     }
     update();
   }
-  if (drag_ == Drag::kPaint) document_.EndStroke();
+  if (drag_ == Drag::kPaint) EndPainting();
   drag_ = Drag::kNone;
 }
 
@@ -167,19 +165,42 @@ void SliceView::MoveWindow(const QPointF& delta) {
   document_.Notify(kDisplayChanged);
 }
 
+void SliceView::BeginPainting() {
+  unpainted_.clear();
+  const LabelLayer* layer = document_.ActiveLabels();
+  document_.BeginStroke(layer == nullptr ? 0 : layer->id, only_labels_ != 0);
+}
+
 void SliceView::PaintAt(const QPointF& from, const QPointF& to) {
   const LabelLayer* layer = document_.ActiveLabels();
-  if (layer == nullptr) return;
-  const auto value = state_.tool == Tool::kEraser ? 0 : state_.brush_label;
-  document_.PaintVoxels(BrushVoxels(layer->geometry(), *plane_, LpsFromPixel(from),
-                                    LpsFromPixel(to), state_.brush_mm),
-                        static_cast<uint16_t>(value));
+  const int id = layer == nullptr ? 0 : layer->id;
+  const int value = state_.tool == Tool::kEraser ? 0 : state_.brush_label;
+  Unseen why = document_.WhyUnseen(id, value, only_labels_ != 0);
+  if (why == Unseen::kSeen) {
+    why = document_.PaintVoxels(BrushVoxels(layer->geometry(), *plane_, LpsFromPixel(from),
+                                            LpsFromPixel(to), state_.brush_mm),
+                                static_cast<uint16_t>(value));
+  }
+  unpainted_ = document_.UnseenText(why, id, value);
+}
+
+void SliceView::EndPainting() {
+  const bool spared = document_.EndStroke();
+  if (unpainted_.empty() && spared) {
+    unpainted_ = "Voxels of hidden labels were left as they are.";
+  }
+  if (on_painted) on_painted(unpainted_);
+}
+
+// Whether the point lies in the part of the slice that is in view.
+bool SliceView::Shows(const Vec3& x_in_lps) const {
+  return rect().contains(PixelFromLps(x_in_lps).toPoint());
 }
 
 void SliceView::mouseDoubleClickEvent(QMouseEvent* event) {
   if (event->button() != Qt::LeftButton) return;
   draft_.reset();
-  if (drag_ == Drag::kPaint) document_.EndStroke();
+  if (drag_ == Drag::kPaint) EndPainting();
   drag_ = Drag::kNone;
   if (on_maximise) on_maximise();
 }
@@ -215,11 +236,17 @@ void SliceView::PlaceByKey() {
     case Tool::kBrush:
     case Tool::kEraser:
       if (only_labels_ != 0) document_.SetActiveLabels(only_labels_);
-      if (const LabelLayer* layer = document_.ActiveLabels()) {
-        document_.BeginStroke(layer->id);
-        PaintAt(PixelFromLps(x), PixelFromLps(x));
-        document_.EndStroke();
+      if (!Shows(x)) {
+        if (on_painted) {
+          on_painted(
+              "Nothing was painted: the crosshair is outside of this view. Shift+F brings it into "
+              "the middle.");
+        }
+        return;
       }
+      BeginPainting();
+      PaintAt(PixelFromLps(x), PixelFromLps(x));
+      EndPainting();
       return;
     case Tool::kRuler:
     case Tool::kAngle:
@@ -262,6 +289,7 @@ void SliceView::keyPressEvent(QKeyEvent* event) {
       return document_.SetSlice(orientation_, plane_->grows_up ? 0 : plane_->count - 1);
     case Qt::Key_Escape:
       draft_.reset();
+      if (drag_ == Drag::kPaint) EndPainting();  // what was painted can be undone
       drag_ = Drag::kNone;
       return update();
     default:

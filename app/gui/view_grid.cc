@@ -42,6 +42,9 @@ SliceView* ViewGrid::NewSlice(Orientation orientation) {
   view->on_next_label = [this] {
     if (on_next_label) on_next_label();
   };
+  view->on_painted = [this](const std::string& why_not) {
+    if (on_painted) on_painted(why_not);
+  };
   view->on_fit_changed = [this] { UpdateFit(); };
   return view;
 }

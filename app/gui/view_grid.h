@@ -29,13 +29,15 @@ class ViewGrid : public QWidget {
   // longer.
   void Compare(int left_labels, int right_labels);
   bool comparing() const { return left_ != 0; }
+  bool Compares(int labels) const { return labels != 0 && (labels == left_ || labels == right_); }
   void Fit();    // scale and place of the slices
   void Reset();  // and the crosshair, the 3D camera
   void Zoom(double factor);
   void CentreOnCursor();
   std::function<void(const std::string&)> on_hover;
   std::function<void()> on_next_label;
-  std::function<void()> on_layout;  // other views are shown
+  std::function<void(const std::string&)> on_painted;  // as SliceView's
+  std::function<void()> on_layout;                     // other views are shown
 
  private:
   SliceView* NewSlice(Orientation orientation);

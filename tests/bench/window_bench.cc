@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The window at 1280 x 800 with a CT of 512 x 512 x 148 voxels and a label map over it, drawn by
-// the processor: pictures a second while scrolling, time to the first slice, memory. Needs a
-// display: xvfb-run -a build/release/bench/window_bench [FRAMES]
+// the processor: pictures a second while scrolling, time to the first slice, memory, how long the
+// window stands still while files are read, masks corrected and models run, how soon it answers to
+// Cancel. Needs a display: xvfb-run -a build/release/bench/window_bench [FRAMES]
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,9 +18,11 @@
 #include <memory>
 #include <string>
 
+#include "app/core/shipped.h"
 #include "app/gui/main_window.h"
 #include "app/gui/theme.h"
 #include "io/volume_io.h"
+#include "tests/gui/stall_meter.h"
 
 namespace {
 
@@ -69,6 +72,72 @@ void Scroll(gui::MainWindow& window, gui::Orientation orientation, int frames, c
               (ThreadSeconds() - start) / frames * 1e3);
 }
 
+void Drag(gui::SliceView& view, QPoint from, QPoint to) {
+  QTest::mousePress(&view, Qt::LeftButton, {}, from);
+  for (int step = 1; step <= 10; ++step) {
+    QTest::mouseMove(&view, from + (to - from) * step / 10);
+    QTest::qWait(1);
+  }
+  QTest::mouseRelease(&view, Qt::LeftButton, {}, to);
+  QTest::qWait(1);
+}
+
+// Strokes, undo and saving on the large label map, while its surface is computed.
+void Correct(gui::MainWindow& window, const fs::path& folder) {
+  gui::Session& session = window.session();
+  gui::SliceView& view = window.views().slice(gui::Orientation::kAxial);
+  session.view.tool = gui::Tool::kBrush;
+  session.view.brush_mm = 20;
+  session.view.brush_label = 1;
+  const test::StallMeter stalls;
+  Drag(view, {60, 60}, {300, 60});
+  session.document.Undo();
+  session.document.Redo();
+  session.Save(session.document.ActiveLabels()->id, folder / "corrected.nii");
+  Drag(view, {60, 200}, {200, 200});
+  while (!session.tasks.Running().empty()) QTest::qWait(5);
+  std::printf("correcting a mask            %6.0f ms of standing still at most\n",
+              stalls.LongestMs());
+}
+
+// The first model that does the task on a sample that ships: run to its end, then cancelled.
+void RunModel(gui::MainWindow& window, bool translate) {
+  gui::Session& session = window.session();
+  const char* name = translate ? "translating" : "segmenting";
+  const gui::CatalogueModel* model = nullptr;
+  while (!session.models_known()) QTest::qWait(5);
+  for (const auto& one : session.catalogue()) {
+    if (one.problem.empty() && one.Translates() == translate) model = &one;
+  }
+  if (model == nullptr) {
+    std::printf("%-28s no model ships\n", name);
+    return;
+  }
+  const int image = session.document.ActiveImage()->id;
+  gui::Session::RunOptions run;
+  run.force = true;
+  const auto start = [&] {
+    return translate ? session.Translate(image, *model, run) : session.Segment(image, *model, run);
+  };
+  const test::StallMeter stalls;
+  start();
+  while (!session.tasks.Running().empty()) QTest::qWait(5);
+  std::printf("%-28s %6.0f ms of standing still at most\n", name, stalls.LongestMs());
+  const int task = start();
+  for (bool working = false; !working && session.tasks.IsRunning(task);) {
+    QTest::qWait(1);
+    for (const auto& state : session.tasks.Running()) working = working || state.fraction > 0;
+  }
+  QElapsedTimer clock;
+  clock.start();
+  session.tasks.CancelAll();
+  const double answer = static_cast<double>(clock.nsecsElapsed()) / 1e6;
+  while (!session.tasks.Running().empty()) QTest::qWait(1);
+  std::printf("%-28s %6.1f ms, its thread after %lld ms\n",
+              (std::string(name) + ", cancelled").c_str(), answer,
+              static_cast<long long>(clock.elapsed()));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -96,12 +165,15 @@ int main(int argc, char** argv) {
     session.document.AddObserver([&](unsigned changes) {
       if ((changes & gui::kLayersChanged) && !in_memory.isValid()) in_memory.start();
     });
+    const test::StallMeter opening;
     window.OpenPaths({path});
     while (session.document.images().empty()) QTest::qWait(1);
     window.views().slice(gui::Orientation::kAxial).repaint();
     std::printf("first slice                  %6lld ms after the volume was in memory\n",
                 static_cast<long long>(in_memory.elapsed()));
     while (!session.tasks.Running().empty()) QTest::qWait(5);
+    std::printf("opening the CT               %6.0f ms of standing still at most\n",
+                opening.LongestMs());
     std::printf("with the CT                  %6.0f MB, peak %.0f MB (data %.0f MB)\n",
                 MegabytesInUse("VmRSS:"), MegabytesInUse("VmHWM:"), data_mb);
     Scroll(window, gui::Orientation::kAxial, frames, "four views, axial");
@@ -124,7 +196,25 @@ int main(int argc, char** argv) {
     session.document.ActiveLabels()->outline = true;
     session.document.Notify(gui::kDisplayChanged);
     Scroll(window, gui::Orientation::kAxial, frames, "one view, labels outlined");
+    Correct(window, folder);
     session.tasks.CancelAll();
+  }
+  for (const bool translate : {false, true}) {
+    gui::Session session(folder / "unsaved");
+    gui::MainWindow window(session);
+    window.resize(1280, 800);
+    window.show();
+    while (!QTest::qWaitForWindowExposed(&window)) {
+    }
+    fs::path sample;
+    for (const fs::path& data : core::DataFolders()) {
+      const fs::path file = data / "hippocampus/images/hippocampus_105.nii.gz";
+      if (fs::exists(file)) sample = file;
+    }
+    if (sample.empty()) break;
+    session.Open({sample}, gui::LoadAs::kImage);
+    while (!session.tasks.Running().empty()) QTest::qWait(5);
+    RunModel(window, translate);
   }
   fs::remove_all(folder);
   return 0;

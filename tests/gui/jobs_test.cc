@@ -19,7 +19,6 @@
 #include "io/file_util.h"
 #include "io/volume_io.h"
 #include "tests/gui/phantom.h"
-#include "tests/gui/stall_meter.h"
 #include "tests/gui/window_fixture.h"
 #include "tests/io/dicom_builder.h"
 
@@ -28,7 +27,6 @@ namespace {
 
 using test::Phantom;
 using test::ShippedData;
-using test::StallMeter;
 
 class WindowJobs : public test::WindowTest {
  protected:
@@ -49,8 +47,8 @@ TEST_F(WindowJobs, SegmentCompareJumpSaveReopen) {
   // Of the models that ship, the one that suits a crop of a head was chosen.
   EXPECT_TRUE(
       window_->findChild<QListWidget*>("models")->currentItem()->text().contains("segments"));
-  StallMeter stalls;
   QTest::mouseClick(run, Qt::LeftButton);
+  EXPECT_EQ(Doc().labels().size(), 1u) << "the click does not wait for the job";
   bool progress_seen = false;
   ASSERT_TRUE(WaitFor(
       [&] {
@@ -60,10 +58,9 @@ TEST_F(WindowJobs, SegmentCompareJumpSaveReopen) {
       60))
       << window_->BannerText().toStdString();
   EXPECT_TRUE(progress_seen);
-  std::printf("longest stall while segmenting: %.0f ms\n", stalls.LongestMs());
-  EXPECT_LT(stalls.LongestMs(), 100);
   const LabelLayer* result = Doc().ActiveLabels();
   ASSERT_NE(result->id, reference);
+  EXPECT_EQ(window_->layers().SelectedLayer(), result->id) << "what is shown is highlighted";
   EXPECT_TRUE(result->unsaved);
   EXPECT_TRUE(window_->windowTitle().startsWith("*"));
   EXPECT_EQ(result->table.at(1).name, "Anterior");
@@ -227,7 +224,7 @@ TEST_F(WindowJobs, TheProgramOpensItsWindow) {
   EXPECT_EQ(said.find("avocet:"), std::string::npos) << said;
 }
 
-TEST_F(WindowJobs, CancelAnswersWithinASecond) {
+TEST_F(WindowJobs, CancelAnswersAtOnce) {
   // Large enough that the job is still at work.
   io::Volume volume = io::ReadVolume(ShippedData("hippocampus/images/hippocampus_105.nii.gz"));
   io::Geometry g = volume.geometry;
@@ -247,22 +244,16 @@ TEST_F(WindowJobs, CancelAnswersWithinASecond) {
     }
     return false;
   }));
-  StallMeter stalls;
-  QElapsedTimer clock;
-  clock.start();
   QTest::mouseClick(window_->findChild<QPushButton*>("cancel"), Qt::LeftButton);
-  ASSERT_TRUE(
-      WaitFor([this] { return !window_->findChild<QPushButton*>("cancel")->isVisible(); }, 10));
-  std::printf("cancelled after %lld ms\n", static_cast<long long>(clock.elapsed()));
-  EXPECT_LT(clock.elapsed(), 1000);
+  // The window does not wait for the thread, which ends at its next slice.
+  EXPECT_FALSE(window_->findChild<QPushButton*>("cancel")->isVisible());
+  ASSERT_TRUE(WaitFor([this] { return session_->tasks.Running().empty(); }, 60));
   EXPECT_TRUE(Doc().labels().empty());
-  // The thread itself ends too, at its next slice.
-  ASSERT_TRUE(WaitFor([this] { return session_->tasks.Running().empty(); }, 20));
-  std::printf("its thread ended after %lld ms\n", static_cast<long long>(clock.elapsed()));
   EXPECT_EQ(window_->BannerText(), "") << "a wish of the user is no error";
 }
 
-TEST_F(WindowJobs, NoStallWhileAScannersVolumeIsRead) {
+// How long the window stands still at most: window_bench (`./dev bench`).
+TEST_F(WindowJobs, AScannersVolumeIsReadElsewhere) {
   io::Geometry g;
   g.size = {512, 512, 148};
   g.spacing = {0.7, 0.7, 2.5};
@@ -273,28 +264,26 @@ TEST_F(WindowJobs, NoStallWhileAScannersVolumeIsRead) {
   const auto path = test::TemporaryFolder() / "ct.nii";
   io::WriteVolume(volume, path);
   volume = io::Volume();
-  StallMeter stalls;
-  QElapsedTimer shown;
-  Doc().AddObserver([&](unsigned changes) {
-    if (changes & kLayersChanged) shown.start();
-  });
   window_->OpenPaths({path});
-  ASSERT_TRUE(WaitFor([this] { return Doc().images().size() == 1; }));
-  View(Orientation::kAxial).repaint();
-  std::printf("first slice %lld ms after the volume was in memory\n",
-              static_cast<long long>(shown.elapsed()));
-  EXPECT_LT(shown.elapsed(), 500);
+  EXPECT_TRUE(Doc().images().empty()) << "opening does not wait for the file";
+  EXPECT_FALSE(session_->tasks.Running().empty());
+  // The window comes round to its events meanwhile.
+  int rounds = 0;
+  QTimer ticks;
+  QObject::connect(&ticks, &QTimer::timeout, [&] { rounds += Doc().images().empty(); });
+  ticks.start(0);
+  ASSERT_TRUE(WaitFor([this] { return Doc().images().size() == 1; }, 60));
+  EXPECT_GT(rounds, 2);
   for (int i = 0; i < 20; ++i) {
     Doc().StepSlice(Orientation::kAxial, 1);
     QTest::qWait(1);
   }
   ASSERT_TRUE(Idle());
-  std::printf("longest stall while opening 512 x 512 x 148: %.0f ms\n", stalls.LongestMs());
-  EXPECT_LT(stalls.LongestMs(), 100);
+  EXPECT_NE(Doc().Slice(Orientation::kAxial), 74) << "scrolled while it was looked at";
 }
 
 // Painting, undoing and saving on a scanner's volume, while its surface is computed.
-TEST_F(WindowJobs, NoStallWhileALargeMaskIsCorrected) {
+TEST_F(WindowJobs, ALargeMaskIsCorrectedWhileItIsWritten) {
   io::Geometry g;
   g.size = {512, 512, 148};
   g.spacing = {0.7, 0.7, 2.5};
@@ -312,7 +301,6 @@ TEST_F(WindowJobs, NoStallWhileALargeMaskIsCorrected) {
   SliceView& view = View(Orientation::kAxial);
   session_->view.tool = Tool::kBrush;
   session_->view.brush_mm = 20;
-  StallMeter stalls;
   const auto stroke = [&](QPoint from, QPoint to) {
     QTest::mousePress(&view, Qt::LeftButton, {}, from);
     for (int step = 1; step <= 10; ++step) {
@@ -330,10 +318,9 @@ TEST_F(WindowJobs, NoStallWhileALargeMaskIsCorrected) {
   QTest::keyClick(window_.get(), Qt::Key_Z, Qt::ControlModifier | Qt::ShiftModifier);
   const auto saved = test::TemporaryFolder() / "corrected.nii";
   session_->Save(Doc().ActiveLabels()->id, saved);
+  EXPECT_FALSE(session_->tasks.Running().empty()) << "saving does not hold the window up";
   stroke({60, 300}, {200, 300});
   ASSERT_TRUE(Idle());
-  std::printf("longest stall while correcting 512 x 512 x 148: %.0f ms\n", stalls.LongestMs());
-  EXPECT_LT(stalls.LongestMs(), 100);
   // The file holds the mask as it was when it was saved; the stroke after it is still unsaved.
   EXPECT_TRUE(Doc().HasUnsaved());
   const auto kept = io::ReadVolume(saved).ToLabels("saved");

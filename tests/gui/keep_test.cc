@@ -342,5 +342,47 @@ TEST_F(WindowExports, SegAndStructuresWithAndWithoutThePatient) {
       << window_->BannerText().toStdString();
 }
 
+// Who made the mask, and that it was edited, goes with the object.
+TEST_F(WindowExports, TheObjectSaysHowTheMaskCameAbout) {
+  const fs::path series = Series();
+  Open({series});
+  ASSERT_EQ(Doc().images().size(), 1u);
+  auto made =
+      LabelsFromVolume(io::ZerosLike(*Doc().ActiveImage()->volume, io::VoxelType::kUInt8), "mask");
+  made->header = Doc().ActiveImage()->volume;
+  for (size_t n = 30; n < 60; ++n) (*made->labels)[n] = 1;
+  CountLabels(*made->labels, made->VoxelMl(), made->table);
+  made->companions = {{".manifest.json", R"({"model": {"name": "net of the spleen"}})"}};
+  const int id = Doc().AddLabels(std::move(made));
+  const auto exported = [&](const std::string& name) {
+    Session::DicomExport wanted;
+    wanted.images = series;
+    const fs::path path = TemporaryFolder() / name;
+    session_->ExportDicom(id, path, wanted);
+    EXPECT_TRUE(Idle());
+    EXPECT_EQ(window_->BannerText(), "");
+    return io::ReadTextFile(path);
+  };
+  const std::string plain = exported("plain.dcm");
+  EXPECT_NE(plain.find("AUTOMATIC"), std::string::npos);
+  EXPECT_EQ(plain.find("SEMIAUTOMATIC"), std::string::npos);
+  EXPECT_NE(plain.find("Avocet net of the spleen"), std::string::npos);
+  Doc().BeginStroke(id);
+  ASSERT_EQ(Doc().PaintVoxels({100}, 1), Unseen::kSeen);
+  Doc().EndStroke();
+  const std::string edited = exported("edited.dcm");
+  EXPECT_NE(edited.find("SEMIAUTOMATIC"), std::string::npos);
+  EXPECT_NE(edited.find("Avocet net of the spleen, edited by hand"), std::string::npos);
+  Doc().Undo();
+  const std::string undone = exported("undone.dcm");
+  EXPECT_EQ(undone.find("SEMIAUTOMATIC"), std::string::npos);
+  EXPECT_EQ(undone.find("edited by hand"), std::string::npos);
+  // A name that is too long for the object (64 characters) loses its end, not the edit.
+  Doc().Redo();
+  Doc().Labels(id)->companions = {
+      {".manifest.json", R"({"model": {"name": ")" + std::string(90, 'n') + R"("}})"}};
+  EXPECT_NE(exported("long.dcm").find("nnn, edited by hand"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace avocet::gui

@@ -63,7 +63,7 @@ class WindowTest : public testing::Test {
   }
 
   // Lets the window live until `done`, at most `seconds`.
-  static bool WaitFor(const std::function<bool()>& done, double seconds = 20) {
+  static bool WaitFor(const std::function<bool()>& done, double seconds = 120) {
     QElapsedTimer clock;
     clock.start();
     while (!done()) {

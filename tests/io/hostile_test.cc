@@ -3,7 +3,6 @@
 // one format's own kinds of damage stand with that format; random damage is in tests/fuzz.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cstring>
 #include <functional>
 
@@ -273,11 +272,8 @@ TEST(Hostile, CyclesEnd) {
 
 // A virtual data set whose damaged description the HDF5 library reads for ever (found by fuzzing).
 TEST(Hostile, AnHdf5FileThatNeverEndsIsGivenUp) {
-  const auto start = std::chrono::steady_clock::now();
   ExpectError([] { ReadVolume(TestData("hostile/circles.h5")); },
               {"circles.h5", "longer than it should"});
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  EXPECT_LT(seconds.count(), 30);  // of waiting; 1 s of computing
 }
 
 // Names inside files are words, never places.

@@ -3,7 +3,6 @@
 // and memory, and without executing anything.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <fstream>
 #include <random>
 #include <sstream>
@@ -154,7 +153,6 @@ TEST(HostilePickle, CyclesEnd) {
 }
 
 TEST(HostilePickle, DepthAndCountAreBounded) {
-  const auto start = std::chrono::steady_clock::now();
   ExpectPickleRefused(std::string(3'000'000, ']') + std::string(2'999'999, 'a'), "no dictionary");
   ExpectPickleRefused(std::string(5'000'000, ']'), "more than 4000000 values");
   ExpectPickleRefused(std::string(1'000'000, '('), "stack underflow");
@@ -176,8 +174,6 @@ TEST(HostilePickle, DepthAndCountAreBounded) {
       "0";
   for (int i = 0; i < 100'000; ++i) body += PGlobal("collections", "OrderedDict") + "h\x03R0";
   ExpectPickleRefused(body, "too many dictionaries");
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-  EXPECT_LT(taken.count(), 30);
 }
 
 TEST(HostilePickle, MalformedStreams) {

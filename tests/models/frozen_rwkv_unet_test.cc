@@ -38,7 +38,7 @@ class ShippedModel : public testing::Test {
  protected:
   void SetUp() override {
     const auto path = test::ShippedData("models/hippocampus-rwkv-unet-t.safetensors");
-    if (!std::filesystem::exists(path)) GTEST_SKIP() << "the model is not shipped yet";
+    ASSERT_TRUE(std::filesystem::exists(path)) << "the model that ships is missing";
     const TensorFile file = ReadTensorFile(path);
     card_ = CardOf(file);
     network_ = LoadRwkvUnet(file, path.string());

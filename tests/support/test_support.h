@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ std::filesystem::path TemporaryFolder();
 
 // The built `avocet` binary, for tests that start it themselves.
 std::filesystem::path AvocetBinary();
+
+// `seed` is called before each test: it resets a generator of random numbers.
+void SeedBeforeEachTest(std::function<void()> seed);
 
 struct CommandResult {
   int exit_code = -1;
