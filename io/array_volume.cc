@@ -142,6 +142,7 @@ Volume VolumeFromArray(const ArrayInfo& info, std::vector<std::byte> data, const
   volume.notes.push_back(
       "the file knows no voxel size and no orientation; 1 mm and axes to the left, back and top "
       "are assumed, so left and right may be swapped");
+  volume.assumed = {true, true, true};
   if (!voxels) return volume;
   volume.data = std::move(data);
   NoteNonFinite(volume);

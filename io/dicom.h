@@ -108,7 +108,8 @@ DicomTree ScanDicomFiles(const std::vector<std::filesystem::path>& files, const 
 const DicomSeries& ChooseSeries(const DicomTree& tree, const std::string& selector,
                                 const std::string& name);
 
-// Throws IoError naming the file at fault; Cancelled.
+// Throws IoError naming the file at fault; UnevenSeriesError where resampling would help;
+// Cancelled.
 Volume ReadDicomSeries(const DicomSeries& series, const DicomReadOptions& options,
                        Progress& progress);
 

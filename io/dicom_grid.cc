@@ -36,44 +36,11 @@ std::string SizeText(const Instance& instance) {
          std::to_string(mosaic ? instance.mosaic.rows : instance.format.rows);
 }
 
-// What keeps two slices from being one volume; "" when nothing does.
-std::string Mismatch(const FrameRef& a, const FrameRef& b) {
-  if (a.instance->format.rows != b.instance->format.rows ||
-      a.instance->format.columns != b.instance->format.columns ||
-      a.instance->mosaic.tiles != b.instance->mosaic.tiles) {
-    return "its slices differ in size: " + NameOf(a) + " has " + SizeText(*a.instance) + ", " +
-           NameOf(b) + " has " + SizeText(*b.instance);
-  }
-  if (!a.instance->format.SameValues(b.instance->format)) {
-    return "its slices differ in the type of their values: " + NameOf(a) + " and " + NameOf(b);
-  }
-  const FrameInfo &p = a.info(), &q = b.info();
-  for (int i = 0; i < 2; ++i) {
-    if (std::abs(p.spacing[i] - q.spacing[i]) > 1e-3 * p.spacing[i]) {
-      return "its slices differ in pixel size: " + NameOf(a) + " has " + Mm(p.spacing[i]) + ", " +
-             NameOf(b) + " has " + Mm(q.spacing[i]);
-    }
-  }
-  double cosine = 1;
-  for (int axis = 0; axis < 2; ++axis) {
-    double dot = 0;
-    for (int i = 0; i < 3; ++i) dot += p.cosines[3 * axis + i] * q.cosines[3 * axis + i];
-    cosine = std::min(cosine, dot);
-  }
-  const double degrees = std::acos(std::clamp(cosine, -1.0, 1.0)) * 180 / M_PI;
-  if (degrees > 0.1) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.3g", degrees);
-    return "its slices differ in orientation: " + NameOf(b) + " is turned by " + text +
-           " degrees against " + NameOf(a);
-  }
-  return "";
-}
-
 void MakePicture(DicomPlan& plan) {
   const FrameRef& first = plan.frames[0];
   const PixelFormat& format = first.instance->format;
   plan.geometry.size = {format.columns, format.rows, 1};
+  plan.assumed = {true, !first.info().has_spacing || first.info().magnified, true};
   if (first.info().has_spacing) {
     plan.geometry.spacing = {first.info().spacing[0], first.info().spacing[1], 1};
     plan.notes.push_back(
@@ -117,6 +84,39 @@ std::string DescribeGaps(const DicomPlan& plan, const std::vector<double>& gaps,
 
 }  // namespace
 
+std::string Mismatch(const FrameRef& a, const FrameRef& b) {
+  if (a.instance->format.rows != b.instance->format.rows ||
+      a.instance->format.columns != b.instance->format.columns ||
+      a.instance->mosaic.tiles != b.instance->mosaic.tiles) {
+    return "its slices differ in size: " + NameOf(a) + " has " + SizeText(*a.instance) + ", " +
+           NameOf(b) + " has " + SizeText(*b.instance);
+  }
+  if (!a.instance->format.SameValues(b.instance->format)) {
+    return "its slices differ in the type of their values: " + NameOf(a) + " and " + NameOf(b);
+  }
+  const FrameInfo &p = a.info(), &q = b.info();
+  for (int i = 0; i < 2; ++i) {
+    if (std::abs(p.spacing[i] - q.spacing[i]) > 1e-3 * p.spacing[i]) {
+      return "its slices differ in pixel size: " + NameOf(a) + " has " + Mm(p.spacing[i]) + ", " +
+             NameOf(b) + " has " + Mm(q.spacing[i]);
+    }
+  }
+  double cosine = 1;
+  for (int axis = 0; axis < 2; ++axis) {
+    double dot = 0;
+    for (int i = 0; i < 3; ++i) dot += p.cosines[3 * axis + i] * q.cosines[3 * axis + i];
+    cosine = std::min(cosine, dot);
+  }
+  const double degrees = std::acos(std::clamp(cosine, -1.0, 1.0)) * 180 / M_PI;
+  if (degrees > 0.1) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3g", degrees);
+    return "its slices differ in orientation: " + NameOf(b) + " is turned by " + text +
+           " degrees against " + NameOf(a);
+  }
+  return "";
+}
+
 Vector NormalOf(const FrameInfo& frame) {
   const auto& c = frame.cosines;
   Vector n{c[1] * c[5] - c[2] * c[4], c[2] * c[3] - c[0] * c[5], c[0] * c[4] - c[1] * c[3]};
@@ -152,6 +152,9 @@ void MakeGrid(DicomPlan& plan) {
   g.spacing = {info.spacing[0], info.spacing[1], 1};
   g.origin = info.position;
   SetDirection(info, normal, g);
+  plan.assumed.orientation = instance.order_assumed;
+  plan.assumed.in_plane_size = std::any_of(plan.frames.begin(), plan.frames.end(),
+                                           [](const FrameRef& f) { return f.info().magnified; });
   if (count == 1) {
     if (info.slice_spacing > 1e-6 && info.slice_spacing < 1e4) {
       g.spacing[2] = info.slice_spacing;
@@ -160,6 +163,7 @@ void MakeGrid(DicomPlan& plan) {
       g.spacing[2] = info.thickness;
       plan.notes.push_back("one slice: its depth is SliceThickness");
     } else {
+      plan.assumed.slice_distance = true;
       plan.notes.push_back("one slice of unknown depth: 1 mm is assumed");
     }
     plan.stack = true;
@@ -364,6 +368,7 @@ Volume Regularise(const DicomPlan& plan, const Volume& slices, bool has_fill, do
   target.data.clear();
   target.data.shrink_to_fit();
   target.geometry = grid;
+  target.resampled = true;
   uint64_t bytes = SizeOf(slices.type) * static_cast<uint64_t>(slices.components);
   for (const int64_t n : grid.size) bytes *= static_cast<uint64_t>(n);
   target.data.resize(bytes);

@@ -12,6 +12,7 @@ namespace avocet::io::dicom {
 namespace {
 
 constexpr Tag kPosition = 0x00200032, kOrientation = 0x00200037, kPixelSpacing = 0x00280030;
+constexpr Tag kImagerSpacing = 0x00181164, kCalibration = 0x00280a02;
 constexpr Tag kSlope = 0x00281053, kIntercept = 0x00281052;
 
 std::string Short(double value) {
@@ -86,6 +87,37 @@ bool ReadSpacing(const Dataset& data, Tag tag, FrameInfo& frame) {
   }
   frame.spacing = {s[1], s[0]};  // PS3.3 10.7.1.3: distance of rows first
   frame.has_spacing = true;
+  frame.magnified = false;
+  return true;
+}
+
+// Ultrasound states its scale by regions of the picture (PS3.3 C.8.5.5). It is that of the pixels
+// when all regions show tissue in two dimensions at one scale; where others lie beside them (a
+// spectrum, an ECG), a length across the picture would be false.
+bool ReadUltrasoundSpacing(const Dataset& data, FrameInfo& frame, Instance& instance) {
+  const std::vector<Dataset>& regions = data.Items(0x00186011);
+  if (regions.empty()) return false;
+  std::array<double, 2> spacing{0, 0};
+  for (const Dataset& region : regions) {
+    constexpr int64_t kTwoDimensional = 1, kCentimetres = 3;
+    const std::array<double, 2> delta{std::abs(region.Number(0x0018602c, 0)) * 10,
+                                      std::abs(region.Number(0x0018602e, 0)) * 10};
+    const bool in_space = region.Integer(0x00186012, 0) == kTwoDimensional &&
+                          region.Integer(0x00186024, 0) == kCentimetres &&
+                          region.Integer(0x00186026, 0) == kCentimetres;
+    const bool same = spacing[0] == 0 || (std::abs(delta[0] - spacing[0]) <= 1e-3 * spacing[0] &&
+                                          std::abs(delta[1] - spacing[1]) <= 1e-3 * spacing[1]);
+    if (!in_space || !same || !(delta[0] > 1e-6 && delta[1] > 1e-6) ||
+        !(delta[0] < 1e4 && delta[1] < 1e4)) {
+      instance.notes.emplace_back(
+          "its ultrasound regions have several scales or units; none is used for the picture");
+      return false;
+    }
+    spacing = delta;
+  }
+  frame.spacing = spacing;
+  frame.has_spacing = true;
+  instance.notes.emplace_back("the pixel size is that of its calibrated ultrasound regions");
   return true;
 }
 
@@ -450,10 +482,22 @@ std::shared_ptr<const Instance> InterpretFile(const ParsedFile& file,
   FrameInfo base;
   ReadPosition(data, base);
   ReadOrientation(data, base);
-  if (!ReadSpacing(data, kPixelSpacing, base)) {
-    for (const Tag tag : {0x00181164U, 0x00182010U}) {  // Imager, NominalScannedPixelSpacing
+  if (ReadSpacing(data, kPixelSpacing, base)) {
+    // PS3.3 10.7.1.1: equal to that at the detector, and not said to be calibrated, it is that at
+    // the detector.
+    FrameInfo detector;
+    base.magnified = ReadSpacing(data, kImagerSpacing, detector) &&
+                     detector.spacing == base.spacing && data.Text(kCalibration).empty();
+    if (base.magnified) {
+      it.notes.emplace_back(
+          "PixelSpacing repeats the spacing at the detector (ImagerPixelSpacing), without "
+          "calibration: lengths are not those in the patient");
+    }
+  } else if (!ReadUltrasoundSpacing(data, base, it)) {
+    for (const Tag tag : {kImagerSpacing, Tag{0x00182010}}) {  // Imager, NominalScannedPixelSpacing
       if (!ReadSpacing(data, tag, base)) continue;
-      it.notes.push_back(tag == 0x00181164
+      base.magnified = true;
+      it.notes.push_back(tag == kImagerSpacing
                              ? "the voxel size is that at the detector (ImagerPixelSpacing), not "
                                "in the patient"
                              : "the voxel size is that of the scanned film or slide");

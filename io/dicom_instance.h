@@ -41,6 +41,9 @@ struct FrameInfo {
   std::array<double, 6> cosines{1, 0, 0, 0, 1, 0};  // along a row, along a column; unit length
   std::array<double, 6> stated_cosines{1, 0, 0, 0, 1, 0};  // the same, digits of the header
   std::array<double, 2> spacing{1, 1};  // between columns (i), between rows (j); mm
+  // The spacing is one at the detector or on a film, magnified against the patient by an amount
+  // that is not stated.
+  bool magnified = false;
   double slope = 1, inter = 0;
   std::string problem;  // an attribute of these that is stated and no number; "" when none is
   double slice_spacing = 0, thickness = 0;  // as stated; 0 when not. For single slices only.
@@ -73,9 +76,10 @@ struct Instance {
   std::string problem;  // why it holds no image that can be read; "" when it does
   PixelFormat format;
   PixelLocation pixels;
-  int64_t frame_count = 0;   // in the file, mosaic tiles not counted
-  bool multi_frame = false;  // frames have numbers, even where there is but one
-  Mosaic mosaic;             // tiles == 0: none
+  int64_t frame_count = 0;     // in the file, mosaic tiles not counted
+  bool multi_frame = false;    // frames have numbers, even where there is but one
+  Mosaic mosaic;               // tiles == 0: none
+  bool order_assumed = false;  // of the tiles: towards which end they run is not stated
   std::vector<FrameInfo> frames;
   std::vector<std::string> notes;
 };

@@ -111,6 +111,7 @@ void UnpackMosaic(const Dataset& data, Instance& instance) {
       for (double& x : normal) x = -x;
     }
   } else {
+    instance.order_assumed = true;
     instance.notes.push_back(
         "a Siemens mosaic without its slice normal: the slices are taken to run along row x "
         "column");

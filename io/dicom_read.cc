@@ -96,8 +96,8 @@ Volume ReadDicomSeries(const DicomSeries& series, const DicomReadOptions& option
       throw IoError("cannot read " + whose + ": " + plan.problem);
     }
     if (!options.regularise) {
-      throw IoError("cannot read " + whose + " as it is: " + plan.problem +
-                    "; --regularise resamples it onto an even grid");
+      throw UnevenSeriesError(plan.problem, "cannot read " + whose + " as it is: " + plan.problem +
+                                                "; --regularise resamples it onto an even grid");
     }
     regularise = true;
   }
@@ -117,6 +117,9 @@ Volume ReadDicomSeries(const DicomSeries& series, const DicomReadOptions& option
   volume.frames = plan.picture ? static_cast<int64_t>(plan.frames.size()) : 1;
   if (one_scale && components == 1) volume.scaling = {info.slope, info.inter};
   volume.modality = first.modality;
+  volume.assumed = plan.assumed;
+  volume.series_instance_uid = first.series_uid;
+  volume.frame_of_reference_uid = plan.FrameOfReference();
   volume.notes = plan.notes;
 
   // Every frame was checked against its file when it was scanned; RLE and JPEG may still expand,
@@ -232,7 +235,7 @@ Volume ReadDicomSeries(const DicomSeries& series, const DicomReadOptions& option
                                                  : "DICOM";
   source->study_uid = first.study_uid;
   source->series_uid = first.series_uid;
-  source->frame_of_reference_uid = first.frame_of_reference;
+  source->frame_of_reference_uid = volume.frame_of_reference_uid;
   source->transfer_syntax_uid = first.transfer_syntax;
   source->is_big_endian = first.big_endian;
   source->regularised = regularise;

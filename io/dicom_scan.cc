@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <fstream>
 #include <map>
-#include <tuple>
 
 #include "app/base/error.h"
 #include "io/dicom.h"
+#include "io/dicom_group.h"
 #include "io/dicom_plan.h"
 #include "io/parallel.h"
 
@@ -163,63 +163,36 @@ DicomSeries MakeSeries(const std::shared_ptr<const DicomPlan>& plan) {
   return series;
 }
 
+// A series that is refused as a whole.
+std::shared_ptr<const DicomPlan> RefusedPlan(const dicom::SeriesGroup& group) {
+  auto plan = std::make_shared<DicomPlan>();
+  for (const InstancePtr& image : group.images) plan->frames.push_back({image, 0});
+  plan->problem = group.problem;
+  return plan;
+}
+
 DicomTree MakeTree(std::vector<InstancePtr> instances, Progress& progress) {
-  // Patients, studies and series in a stable order. UIDs say what belongs together; dates and
-  // numbers, which some slices lack, only order them.
-  using StudyKey = std::tuple<std::string, std::string, std::string>;
-  using SeriesKey = std::tuple<std::string, std::string, std::string, std::string>;
-  std::map<StudyKey, std::string> date_of;
-  std::map<SeriesKey, int64_t> number_of;
-  const auto study_key = [](const Instance& i) {
-    return StudyKey(i.patient_id, i.patient_name, i.study_uid);
-  };
-  const auto series_key = [](const Instance& i) {
-    return SeriesKey(i.patient_id, i.patient_name, i.study_uid, i.series_uid);
-  };
-  for (const InstancePtr& i : instances) {
-    std::string& date = date_of[study_key(*i)];
-    if (date.empty() || (!i->study_date.empty() && i->study_date < date)) date = i->study_date;
-    int64_t& number = number_of.emplace(series_key(*i), -1).first->second;
-    if (number < 0 || (i->series_number >= 0 && i->series_number < number)) {
-      number = i->series_number;
-    }
-  }
-  const auto key = [&](const Instance& i) {
-    return std::make_tuple(i.patient_id, i.patient_name, date_of.at(study_key(i)), i.study_uid,
-                           number_of.at(series_key(i)), i.series_uid);
-  };
-  using Key = decltype(key(*instances[0]));
-  std::vector<std::pair<Key, InstancePtr>> sorted;
-  for (InstancePtr& i : instances) {
-    Key k = key(*i);
-    sorted.emplace_back(std::move(k), std::move(i));
-  }
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (size_t i = 0; i < sorted.size(); ++i) instances[i] = std::move(sorted[i].second);
   DicomTree tree;
-  for (size_t begin = 0; begin < instances.size();) {
+  std::string patient_key;
+  for (const dicom::SeriesGroup& group : dicom::GroupBySeries(std::move(instances))) {
     UpdateOrThrow(progress, 1, "sorting series");
-    const Instance& first = *instances[begin];
-    size_t end = begin;
-    while (end < instances.size() && sorted[end].first == sorted[begin].first) ++end;
-    if (tree.patients.empty() || tree.patients.back().id != first.patient_id ||
-        tree.patients.back().name != first.patient_name) {
-      tree.patients.push_back({first.patient_name, first.patient_id, {}});
+    const Instance& first = *group.images[0];
+    if (tree.patients.empty() || patient_key != group.patient_key) {
+      tree.patients.push_back({group.patient_name, group.patient_id, {}});
+      patient_key = group.patient_key;
     }
     auto& studies = tree.patients.back().studies;
-    if (studies.empty() || studies.back().uid != first.study_uid) {
-      studies.push_back({first.study_uid,
-                         date_of.at(study_key(first)),
-                         WithoutPatient(first.study_description, first),
-                         {}});
+    if (studies.empty() || studies.back().uid != group.study_uid) {
+      studies.push_back(
+          {group.study_uid, group.study_date, WithoutPatient(first.study_description, first), {}});
     }
-    const std::vector<InstancePtr> images(instances.begin() + static_cast<ptrdiff_t>(begin),
-                                          instances.begin() + static_cast<ptrdiff_t>(end));
-    for (const auto& plan : dicom::PlanSeries(images)) {
+    if (!group.problem.empty()) {
+      studies.back().series.push_back(MakeSeries(RefusedPlan(group)));
+      continue;
+    }
+    for (const auto& plan : dicom::PlanSeries(group.images, group.notes)) {
       studies.back().series.push_back(MakeSeries(plan));
     }
-    begin = end;
   }
   return tree;
 }

@@ -142,6 +142,36 @@ const char* PlaneName(const FrameInfo& frame) {
   return axis == 0 ? "sagittal" : axis == 1 ? "coronal" : "axial";
 }
 
+}  // namespace
+
+bool BelongTogether(const std::vector<FrameRef>& slices, std::string Instance::*uid) {
+  if (slices.empty()) return false;
+  std::map<std::string, std::set<const Instance*>> files;
+  bool single = true;
+  for (const FrameRef& slice : slices) {
+    const Instance& instance = *slice.instance;
+    if (!(instance.*uid).empty()) files[instance.*uid].insert(&instance);
+    single &= instance.frames.size() == 1;
+    if (!Mismatch(slices[0], slice).empty()) return false;
+  }
+  const bool one_each = std::all_of(files.begin(), files.end(),
+                                    [](const auto& file) { return file.second.size() == 1; });
+  if (single && one_each) return true;
+  if (MostAtOnePlace(slices) > 1) return false;
+  DicomPlan trial;
+  trial.frames = slices;
+  MakeGrid(trial);
+  return trial.problem.empty();
+}
+
+namespace {
+
+void AddNote(std::shared_ptr<const DicomPlan>& plan, const std::string& note) {
+  auto changed = std::make_shared<DicomPlan>(*plan);
+  changed->notes.push_back(note);
+  plan = std::move(changed);
+}
+
 // What cannot lie in one volume: other frames of reference, other planes. Then what lies at one
 // place is split.
 void SplitBySpace(Frames slices, const std::string& label,
@@ -150,6 +180,9 @@ void SplitBySpace(Frames slices, const std::string& label,
   for (const FrameRef& slice : slices) spaces[slice.instance->frame_of_reference].push_back(slice);
   // A file that names none goes with the others when there is but one.
   if (spaces.size() == 2 && spaces.count("")) spaces = {{"", slices}};
+  const size_t before = out.size(), stated = spaces.size() - spaces.count("");
+  const bool merged = stated > 1 && BelongTogether(slices, &Instance::frame_of_reference);
+  if (merged) spaces = {{"", slices}};
   int space_number = 0;
   for (auto& [uid, space] : spaces) {
     std::string space_label = label;
@@ -175,6 +208,11 @@ void SplitBySpace(Frames slices, const std::string& label,
       Split(std::move(plane), 0, planes.size() > 1 ? Extend(space_label, name) : space_label, out);
     }
   }
+  for (size_t i = before; merged && i < out.size(); ++i) {
+    AddNote(out[i], "the slices name " + std::to_string(stated) +
+                        " frames of reference (FrameOfReferenceUID), but belong to one volume: "
+                        "they are taken for one series");
+  }
 }
 
 // True when both show the same pixels in two transfer syntaxes: one image, exported twice.
@@ -196,6 +234,16 @@ bool SameDecoded(const Instance& a, const Instance& b) {
     return false;  // what cannot be read is named when the series is
   }
   return true;
+}
+
+// Where the image lies, or else its number.
+std::string PlaceKey(const Instance& instance) {
+  std::string key = "|" + std::to_string(instance.frame_count);
+  if (instance.frames.empty() || !instance.frames[0].has_position) {
+    return key + "|number " + std::to_string(instance.instance_number);
+  }
+  for (const int64_t number : PlaceOf(instance.frames[0])) key += "|" + std::to_string(number);
+  return key;
 }
 
 // True when both hold the same pixels.
@@ -231,13 +279,35 @@ bool SamePixels(const Instance& a, const Instance& b) {
 
 }  // namespace
 
+}  // namespace avocet::io::dicom
+
+namespace avocet::io {
+
+std::string DicomPlan::FrameOfReference() const {
+  std::string common;
+  for (const dicom::FrameRef& frame : frames) {
+    const std::string& uid = frame.instance->frame_of_reference;
+    if (uid.empty()) continue;
+    if (!common.empty() && uid != common) return "";
+    common = uid;
+  }
+  return common;
+}
+
+}  // namespace avocet::io
+
+namespace avocet::io::dicom {
+
 std::vector<std::shared_ptr<const DicomPlan>> PlanSeries(
-    const std::vector<std::shared_ptr<const Instance>>& instances) {
+    const std::vector<std::shared_ptr<const Instance>>& instances,
+    const std::vector<std::string>& notes) {
   std::vector<std::shared_ptr<const DicomPlan>> plans;
   std::map<std::string, std::shared_ptr<DicomPlan>> problems;
   std::vector<std::shared_ptr<DicomPlan>> pictures;
   Frames slices, localizers;
-  std::map<std::string, std::shared_ptr<const Instance>> seen;
+  std::map<std::string, std::vector<std::shared_ptr<const Instance>>> seen;
+  std::set<std::string> sop_uids;
+  size_t shared_uids = 0;
   std::vector<std::string> copies;
   size_t copy_count = 0;
   for (const auto& instance : instances) {
@@ -251,14 +321,19 @@ std::vector<std::shared_ptr<const DicomPlan>> PlanSeries(
       continue;
     }
     if (!instance->sop_uid.empty()) {
-      const auto [other, is_new] = seen.emplace(instance->sop_uid, instance);
-      if (!is_new && SamePixels(*other->second, *instance)) {
+      // A copy has the place of its original too: slices of air have equal pixels.
+      auto& same = seen[instance->sop_uid + PlaceKey(*instance)];
+      const auto other = std::find_if(same.begin(), same.end(),
+                                      [&](const auto& one) { return SamePixels(*one, *instance); });
+      if (other != same.end()) {
         if (copy_count++ == 0) {
           copies.push_back("'" + instance->path.string() + "' is a copy of '" +
-                           other->second->path.filename().string() + "' and was left out");
+                           (*other)->path.filename().string() + "' and was left out");
         }
         continue;
       }
+      same.push_back(instance);
+      if (!sop_uids.insert(instance->sop_uid).second) ++shared_uids;
     }
     const bool placed = std::all_of(
         instance->frames.begin(), instance->frames.end(),
@@ -317,6 +392,14 @@ std::vector<std::shared_ptr<const DicomPlan>> PlanSeries(
     auto first = std::make_shared<DicomPlan>(*plans[0]);
     first->notes.insert(first->notes.end(), copies.begin(), copies.end());
     plans[0] = std::move(first);
+  }
+  if (shared_uids > 0 && !plans.empty()) {
+    AddNote(plans[0], std::to_string(shared_uids + 1) +
+                          " images that differ share a SOPInstanceUID with another: each is taken "
+                          "for an image of its own");
+  }
+  for (auto& plan : plans) {
+    for (const std::string& note : notes) AddNote(plan, note);
   }
   for (auto& [problem, plan] : problems) plans.push_back(std::move(plan));
   return plans;

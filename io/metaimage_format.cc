@@ -44,6 +44,10 @@ constexpr ElementType kElementTypes[] = {
     {"MET_LONG", VoxelType::kInt32},
 };
 
+// Field of files that Avocet derives from a source which does not state all of its geometry, in the
+// form of NamesOf. ITK's reader skips fields that it does not know.
+constexpr const char* kAssumed = "AvocetAssumed";
+
 class Reader {
  public:
   explicit Reader(const fs::path& path) : path_(path), name_(path.string()), file_(path, true) {}
@@ -186,10 +190,12 @@ void Reader::ReadGrid(const std::vector<int64_t>& sizes) {
   std::vector<double> spacing = Numbers({"ElementSpacing", "ElementSize"}, n);
   if (spacing.empty()) {
     spacing.assign(n, 1);
+    volume_.assumed.in_plane_size = volume_.assumed.slice_distance = true;
     Note("the header gives no voxel size; 1 mm is assumed");
   }
   std::vector<double> matrix = Numbers({"TransformMatrix", "Rotation", "Orientation"}, n * n);
   if (matrix.empty()) {
+    volume_.assumed.orientation = true;
     Note(
         "the header gives no orientation; axes to the left, back and top are assumed, so left and "
         "right may be swapped");
@@ -216,6 +222,7 @@ void Reader::ReadGrid(const std::vector<int64_t>& sizes) {
   std::array<int64_t, 3> size{1, 1, 1};
   for (size_t a = 0; a < 3; ++a) {
     if (a >= n) {
+      (a < 2 ? volume_.assumed.in_plane_size : volume_.assumed.slice_distance) = true;
       axes[a] = a == 2 && n == 2 ? NormalAxis(axes[0], axes[1], 1) : std::array<double, 3>{};
       if (n == 1) axes[a][a] = 1;
       continue;
@@ -240,6 +247,15 @@ void Reader::ReadGrid(const std::vector<int64_t>& sizes) {
     }
     for (double& x : axes[a]) x *= spacing[a] * unit / (norm > 0 ? norm : 1);
     origin[a] = offset[a] * unit;
+  }
+  if (const std::string* text = Find({kAssumed})) {
+    const Assumptions stated = AssumptionsFromNames(*text);
+    if (stated.orientation && !volume_.assumed.orientation) {
+      Note("the axes are those that were assumed of the source; left and right may be swapped");
+    }
+    volume_.assumed.orientation |= stated.orientation;
+    volume_.assumed.in_plane_size |= stated.in_plane_size;
+    volume_.assumed.slice_distance |= stated.slice_distance;
   }
   volume_.geometry = GeometryFromAxes(size, axes, origin, name_, &volume_.notes);
 }
@@ -371,10 +387,17 @@ std::string MakeHeader(const Volume& volume, const std::string& data_file, size_
   if (!volume.description.empty()) text += "Comment = " + volume.description + "\n";
   text += "BinaryData = True\nBinaryDataByteOrderMSB = False\n";
   text += "CompressedData = True\nCompressedDataSize = " + std::to_string(packed_size) + "\n";
-  text += "TransformMatrix =" + matrix + "\n";
+  // What is not known is left out, as far as a reader then takes the same; the rest is named.
+  const bool plain = g.direction == Geometry().direction;
+  const bool no_size = volume.assumed.in_plane_size && volume.assumed.slice_distance &&
+                       g.spacing == Geometry().spacing;
+  if (!(volume.assumed.orientation && plain)) text += "TransformMatrix =" + matrix + "\n";
   text += "Offset =" + offset + "\n";
   text += "CenterOfRotation =" + center + "\n";
-  text += "ElementSpacing =" + spacing + "\n";
+  if (!no_size) text += "ElementSpacing =" + spacing + "\n";
+  if (volume.assumed.Any()) {
+    text += std::string(kAssumed) + " = " + NamesOf(volume.assumed) + "\n";
+  }
   text += "DimSize =" + size + "\n";
   if (volume.components > 1) {
     text += "ElementNumberOfChannels = " + std::to_string(volume.components) + "\n";

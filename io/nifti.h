@@ -22,13 +22,17 @@ class ByteSource;
 // Which affine counts (x_in_ras of the file; Geometry has it in LPS):
 //   1. the sform, when its code is above 0 and the matrix is finite and can be inverted,
 //   2. else the qform, when its code is above 0 and it is valid,
-//   3. else only pixdim is known: axes L, A, S and the origin in the middle of the image, which is
+//   3. else, in files that Avocet derived from a source whose axes were assumed, those axes: they
+//      stand in the sform, and intent_name says that they are assumed (AssumptionsIn),
+//   4. else only pixdim is known: axes L, A, S and the origin in the middle of the image, which is
 //      what nibabel, SPM and FSL assume of ANALYZE-like files. (ITK takes axes L, P, S and origin
 //      0.)
 // This is nibabel's order. ITK 5.2 takes the qform when both are there and the sform's code is not
 // "scanner"; a note says so, with the distance, when the two disagree.
 //
-// The affine is in the unit of xyzt_units; metres and micrometres become mm, unknown means mm.
+// The affine is in the unit of xyzt_units; metres and micrometres become mm, unknown means mm. Many
+// writers (nibabel by default) leave the unit out of files whose sform is in scanner or template
+// space, which are in mm by custom; a file that names neither a unit nor a space states no length.
 
 // The header of a NIfTI or ANALYZE file, immutable.
 class NiftiSource final : public SourceHeader {
@@ -53,12 +57,15 @@ class NiftiSource final : public SourceHeader {
   const std::vector<Extension>& extensions() const { return extensions_; }
   void set_extensions(std::vector<Extension> extensions) { extensions_ = std::move(extensions); }
 
-  // What the header says of the grid; notes are appended. Throws IoError naming `name` when no size
-  // can be had. Repeating it on the same header gives the same bits.
-  Geometry ReadGeometry(const std::string& name, std::vector<std::string>* notes) const;
+  // What the header says of the grid; notes and what is assumed are appended where asked for.
+  // Throws IoError naming `name` when no size can be had. Repeating it on the same header gives the
+  // same bits.
+  Geometry ReadGeometry(const std::string& name, std::vector<std::string>* notes,
+                        Assumptions* assumed = nullptr) const;
 
-  // A copy that keeps only the grid: dim[1..3], pixdim, qform, sform, codes and the unit. No text,
-  // intent, scaling, display range or extension of the source passes to a derived file.
+  // A copy that keeps only the grid: dim[1..3], pixdim, qform, sform, codes, the unit and what
+  // Avocet marked as assumed. No text, intent, scaling, display range or extension of the source
+  // passes to a derived file.
   std::shared_ptr<const NiftiSource> GridOnly() const;
   bool grid_only() const { return grid_only_; }
 
@@ -73,6 +80,12 @@ class NiftiSource final : public SourceHeader {
   friend std::shared_ptr<NiftiSource> ParseNiftiHeader(const std::vector<std::byte>&,
                                                        const std::string&, bool);
 };
+
+// NIfTI has no field for a size or slice distance that is not known, so files that Avocet derives
+// from such a source have "assumed: o p s" in intent_name, a letter for each: orientation, size in
+// the plane, slice distance. "" when nothing is assumed. Nothing when the text is no such mark.
+std::string NiftiMarkOf(const Assumptions& assumed);
+Assumptions AssumptionsIn(const nifti_2_header& header);
 
 // Header bytes (348 or 540 of them) and back. Parse returns null when they are no such header.
 std::shared_ptr<NiftiSource> ParseNiftiHeader(const std::vector<std::byte>& bytes,

@@ -140,7 +140,27 @@ std::string Rounded(double value, const char* format = "%.3g") {
   return text;
 }
 
+constexpr std::string_view kMark = "assumed:";
+
 }  // namespace
+
+std::string NiftiMarkOf(const Assumptions& assumed) {
+  if (!assumed.Any()) return "";
+  std::string mark(kMark);
+  if (assumed.orientation) mark += " o";
+  if (assumed.in_plane_size) mark += " p";
+  if (assumed.slice_distance) mark += " s";
+  return mark;
+}
+
+Assumptions AssumptionsIn(const nifti_2_header& header) {
+  const std::string_view name(header.intent_name,
+                              strnlen(header.intent_name, sizeof header.intent_name));
+  if (name.substr(0, kMark.size()) != kMark) return {};
+  const std::string_view letters = name.substr(kMark.size());
+  const auto has = [&](char letter) { return letters.find(letter) != letters.npos; };
+  return {has('o'), has('p'), has('s')};
+}
 
 NiftiSource::NiftiSource(const nifti_2_header& header, Version version, bool big_endian)
     : header_(std::make_unique<nifti_2_header>(header)),
@@ -236,13 +256,16 @@ std::shared_ptr<const NiftiSource> NiftiSource::GridOnly() const {
   std::copy(std::begin(from.srow_x), std::end(from.srow_x), to.srow_x);
   std::copy(std::begin(from.srow_y), std::end(from.srow_y), to.srow_y);
   std::copy(std::begin(from.srow_z), std::end(from.srow_z), to.srow_z);
+  const std::string mark = NiftiMarkOf(AssumptionsIn(from));
+  std::memcpy(to.intent_name, mark.data(), mark.size());
   auto copy = std::make_shared<NiftiSource>(to, version_, big_endian_);
   copy->grid_only_ = true;
   copy->analyze_origin_ = analyze_origin_;
   return copy;
 }
 
-Geometry NiftiSource::ReadGeometry(const std::string& name, std::vector<std::string>* notes) const {
+Geometry NiftiSource::ReadGeometry(const std::string& name, std::vector<std::string>* notes,
+                                   Assumptions* assumed) const {
   const nifti_2_header& h = *header_;
   const auto note = [&](std::string sentence) {
     if (notes) notes->push_back(std::move(sentence));
@@ -270,12 +293,15 @@ Geometry NiftiSource::ReadGeometry(const std::string& name, std::vector<std::str
     note("the header is in micrometres; sizes are converted to millimetres");
   }
 
+  // What pixdim does not state; an sform does, whatever pixdim says.
+  Assumptions unstated;
   std::array<double, 3> pixdim{};
   for (int i = 0; i < 3; ++i) {
     pixdim[i] = std::abs(h.pixdim[i + 1]);
     const bool valid = pixdim[i] > 1e-9 && pixdim[i] < 1e9;  // false for NaN
     if (!valid) {
       pixdim[i] = 1;
+      (i < 2 ? unstated.in_plane_size : unstated.slice_distance) = true;
       if (size[i] > 1) {
         note("the header gives no valid voxel size along axis " + std::to_string(i + 1) +
              "; 1 mm is assumed where it is needed");
@@ -286,8 +312,28 @@ Geometry NiftiSource::ReadGeometry(const std::string& name, std::vector<std::str
     }
   }
 
+  const Assumptions marked = AssumptionsIn(h);
+  const bool in_no_space = h.sform_code <= 0 && h.qform_code <= 0;
+  // The mark holds for as long as no other program has stated what was assumed.
+  const bool no_unit = version_ != Version::kAnalyze && (h.xyzt_units & 7) == NIFTI_UNITS_UNKNOWN;
+  Assumptions kept = marked;
+  kept.orientation = in_no_space && marked.orientation;
+  kept.in_plane_size = no_unit && marked.in_plane_size;
+  kept.slice_distance = marked.slice_distance && std::abs(pixdim[2] - 1) < 1e-6;
+  const auto settle = [&](Assumptions found) {
+    if (assumed == nullptr) return;
+    if (in_no_space && no_unit && !marked.Any()) {
+      found.in_plane_size = found.slice_distance = true;
+      note("the header names neither a unit of length nor a space; mm is assumed");
+    }
+    assumed->orientation = found.orientation || kept.orientation;
+    assumed->in_plane_size = found.in_plane_size || kept.in_plane_size;
+    assumed->slice_distance = found.slice_distance || kept.slice_distance;
+  };
+
   Affine sform = {};
-  bool has_sform = h.sform_code > 0;
+  bool has_sform = h.sform_code > 0 || kept.orientation;
+  bool normal_made = false;
   if (has_sform) {
     for (int column = 0; column < 4; ++column) {
       sform.m[0][column] = h.srow_x[column];
@@ -303,6 +349,7 @@ Geometry NiftiSource::ReadGeometry(const std::string& name, std::vector<std::str
         const int b = (row + 2) % 3;
         sform.m[row][2] = scale * (sform.m[a][0] * sform.m[b][1] - sform.m[b][0] * sform.m[a][1]);
       }
+      normal_made = true;
       note("the sform has no third axis; the normal of the single slice is used");
     }
     if (!IsUsable(sform)) {
@@ -380,9 +427,16 @@ Geometry NiftiSource::ReadGeometry(const std::string& name, std::vector<std::str
       note("the axes are sheared by up to " + Rounded(largest * 180 / M_PI) +
            " degrees; the affine is kept as it is");
     }
+    if (kept.orientation) {
+      note("the axes are those that were assumed of the source; left and right may be swapped");
+    }
+    settle({false, false, normal_made && unstated.slice_distance});
     return geometry;
   }
-  if (has_qform) return GeometryFrom(qform, size, unit_in_mm);
+  if (has_qform) {
+    settle({false, unstated.in_plane_size, unstated.slice_distance});
+    return GeometryFrom(qform, size, unit_in_mm);
+  }
 
   Affine base = {};
   for (int i = 0; i < 3; ++i) {
@@ -399,6 +453,7 @@ Geometry NiftiSource::ReadGeometry(const std::string& name, std::vector<std::str
   note(std::string(version_ == Version::kAnalyze ? "ANALYZE 7.5 knows no orientation"
                                                  : "the header gives no orientation") +
        "; axes to the left, front and top are assumed, so left and right may be swapped");
+  settle({true, unstated.in_plane_size, unstated.slice_distance});
   return GeometryFrom(base, size, unit_in_mm);
 }
 

@@ -206,7 +206,7 @@ Volume ReadNifti(const fs::path& path, bool voxels) {
 
   const nifti_2_header& h = source->header();
   Volume volume;
-  volume.geometry = source->ReadGeometry(name, &volume.notes);
+  volume.geometry = source->ReadGeometry(name, &volume.notes, &volume.assumed);
   volume.frames = CountFrames(h, name, volume.notes);
   const VoxelLayout layout = LayoutOf(h.datatype, name);
   volume.type = layout.type;

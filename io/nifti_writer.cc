@@ -59,8 +59,9 @@ bool SameGrid(const Geometry& a, const Geometry& b) {
 }
 
 // Both forms, code "scanner", from a geometry that came from no NIfTI file. A sheared one has no
-// qform: its code is 0 then, and the quaternion is that of the nearest rotation.
-void SetGrid(nifti_2_header& h, const Geometry& geometry) {
+// qform: its code is 0 then, and the quaternion is that of the nearest rotation. What was assumed
+// is not stated: axes have code 0, a length no unit, and NiftiMarkOf says so.
+void SetGrid(nifti_2_header& h, const Geometry& geometry, const Assumptions& assumed) {
   double* const rows[3] = {h.srow_x, h.srow_y, h.srow_z};
   std::array<double, 9> columns{};
   for (int row = 0; row < 3; ++row) {
@@ -81,9 +82,12 @@ void SetGrid(nifti_2_header& h, const Geometry& geometry) {
   h.pixdim[0] = rotation.qfac;
   for (int i = 0; i < 3; ++i) h.pixdim[i + 1] = geometry.spacing[i];
   for (int i = 4; i < 8; ++i) h.pixdim[i] = 1;
-  h.sform_code = NIFTI_XFORM_SCANNER_ANAT;
-  h.qform_code = geometry.IsOrthonormal() ? NIFTI_XFORM_SCANNER_ANAT : NIFTI_XFORM_UNKNOWN;
-  h.xyzt_units = NIFTI_UNITS_MM;
+  const int code = assumed.orientation ? NIFTI_XFORM_UNKNOWN : NIFTI_XFORM_SCANNER_ANAT;
+  h.sform_code = code;
+  h.qform_code = geometry.IsOrthonormal() ? code : NIFTI_XFORM_UNKNOWN;
+  h.xyzt_units = assumed.in_plane_size ? NIFTI_UNITS_UNKNOWN : NIFTI_UNITS_MM;
+  const std::string mark = NiftiMarkOf(assumed);
+  std::memcpy(h.intent_name, mark.data(), mark.size());
 }
 
 int64_t FramesOf(const nifti_2_header& h) {
@@ -102,7 +106,7 @@ Plan MakePlan(const Volume& volume, int datatype) {
   Plan plan;
   nifti_2_header& h = plan.header;
   const auto* source = dynamic_cast<const NiftiSource*>(volume.source.get());
-  // ANALYZE has no orientation to carry; what was assumed of it is written out.
+  // ANALYZE has no orientation to carry; what was assumed of it is written as assumed.
   const bool carried = source && source->version() != Version::kAnalyze &&
                        SameGrid(source->ReadGeometry("", nullptr), volume.geometry);
   ValueScaling source_scaling;
@@ -125,7 +129,7 @@ Plan MakePlan(const Volume& volume, int datatype) {
     if (carried) {
       h = source->GridOnly()->header();
     } else {
-      SetGrid(h, volume.geometry);
+      SetGrid(h, volume.geometry, volume.assumed);
       h.dim[0] = 3;
       for (int i = 0; i < 3; ++i) h.dim[i + 1] = volume.geometry.size[i];
       for (int i = 4; i < 8; ++i) h.dim[i] = 1;

@@ -36,6 +36,11 @@ class Reader : NrrdHeader {
  private:
   void Note(const std::string& note) { notes_->push_back(note); }
   double LengthUnit(const std::vector<int>& space_axes);
+  // Space that is not that of a patient.
+  void AssumeOrientation(const std::string& why) {
+    assumed_.orientation = true;
+    Note(why + "axes to the left, back and top are assumed, so left and right may be swapped");
+  }
   void ReadDirections(Volume& volume, const std::vector<int>& space_axes);
   void ReadSpacings(Volume& volume, const std::vector<int>& space_axes);
 
@@ -44,7 +49,7 @@ class Reader : NrrdHeader {
   std::vector<int64_t> sizes_;
   std::vector<std::optional<std::vector<double>>> directions_;
   std::vector<std::string> kinds_;
-  bool unknown_unit_ = false;  // the header names one that is no unit of length
+  Assumptions assumed_;
 };
 
 // Words in quotation marks, which may hold blanks: "mm" "" "micro meter".
@@ -89,7 +94,7 @@ double Reader::LengthUnit(const std::vector<int>& space_axes) {
   }
   if (!unit) {
     Note("its unit of length '" + words[0].substr(0, 20) + "' is not known; mm is assumed");
-    unknown_unit_ = true;
+    assumed_.in_plane_size = assumed_.slice_distance = true;
     return 1;
   }
   if (*unit != 1) Note("the header is in " + words[0] + "; sizes are converted to millimetres");
@@ -119,17 +124,13 @@ void Reader::ReadDirections(Volume& volume, const std::vector<int>& space_axes) 
       if (text != "scanner-xyz" && text != "3d-right-handed" && text != "3d-left-handed") {
         Refuse("its space '" + text.substr(0, 60) + "' is not known");
       }
-      Note("its space '" + text +
-           "' has no anatomical meaning; axes to the left, back and top are assumed, so left and "
-           "right may be swapped");
+      AssumeOrientation("its space '" + text + "' has no anatomical meaning; ");
     }
   } else {
     const int64_t stated = Integer({"spacedimension"}, 3);
     if (stated < 1 || stated > 4) Refuse("its space has " + std::to_string(stated) + " dimensions");
     dimension = static_cast<size_t>(stated);
-    Note(
-        "its space has no name; axes to the left, back and top are assumed, so left and right may "
-        "be swapped");
+    AssumeOrientation("its space has no name; ");
   }
   const double unit = LengthUnit(space_axes);
 
@@ -156,6 +157,8 @@ void Reader::ReadDirections(Volume& volume, const std::vector<int>& space_axes) 
   }
   if (space_axes.size() < 3) {
     axes[2] = NormalAxis(axes[0], axes[1], 1);
+    assumed_.slice_distance = true;
+    if (space_axes.size() < 2) assumed_.in_plane_size = true;
     Note(
         "the header gives fewer than three directions; the missing ones are normal to the others, "
         "1 mm long");
@@ -207,6 +210,7 @@ void Reader::ReadSpacings(Volume& volume, const std::vector<int>& space_axes) {
       spacing *= unit;
       if (!(std::abs(spacing) > 1e-9 && std::abs(spacing) < 1e9)) {
         assumed = assumed || size[a] > 1;
+        (a < 2 ? assumed_.in_plane_size : assumed_.slice_distance) = true;
         spacing = 1;
       }
       reversed = reversed || spacing < 0;
@@ -217,6 +221,7 @@ void Reader::ReadSpacings(Volume& volume, const std::vector<int>& space_axes) {
         origin[a] = unit * *mins[axis] + (node ? 0 : spacing / 2);
       }
     } else {
+      (a < 2 ? assumed_.in_plane_size : assumed_.slice_distance) = true;
       spacing = 1;
     }
     axes[a][a] = spacing;
@@ -228,6 +233,7 @@ void Reader::ReadSpacings(Volume& volume, const std::vector<int>& space_axes) {
   } else {
     origin = {0, 0, 0};
   }
+  assumed_.orientation = true;
   Note(std::string("the header gives no orientation; axes to the left, back and top ") +
        (placed ? "" : "and the origin 0 ") + "are assumed, so left and right may be swapped");
   volume.geometry = GeometryFromAxes(size, axes, origin, name(), notes_);
@@ -404,9 +410,11 @@ Volume Reader::Read() {
         "the axes are stored in another order than components, space, frames; the voxels are "
         "reordered");
   }
-  if (unknown_unit_) volume.assumed.in_plane_size = volume.assumed.slice_distance = true;
   volume.modality = modality();
   volume.source = shown();
+  volume.assumed = {assumed_.orientation || assumed().orientation,
+                    assumed_.in_plane_size || assumed().in_plane_size,
+                    assumed_.slice_distance || assumed().slice_distance};
   return volume;
 }
 
@@ -452,7 +460,8 @@ std::string MakeHeader(const Volume& volume, const std::string& data_file, size_
   if (!volume.description.empty()) text += "content: " + volume.description + "\n";
   text += std::string("type: ") + TypeName(volume.type) + "\n";
   text += "dimension: " + std::to_string(3 + colour + frames) + "\n";
-  text += "space: left-posterior-superior\n";
+  // A space without a name: the axes as they were assumed, stated as nobody's.
+  text += volume.assumed.orientation ? "space dimension: 3\n" : "space: left-posterior-superior\n";
   text += "sizes:" + sizes + "\n";
   text += "space directions:" + directions + "\n";
   text += "kinds:" + kinds + "\n";
@@ -460,6 +469,9 @@ std::string MakeHeader(const Volume& volume, const std::string& data_file, size_
   text += "encoding: gzip\n";
   text += "space origin: (" + NumberText(g.origin[0]) + "," + NumberText(g.origin[1]) + "," +
           NumberText(g.origin[2]) + ")\n";
+  if (volume.assumed.Any()) {
+    text += std::string(kNrrdAssumedKey) + ":=" + NamesOf(volume.assumed) + "\n";
+  }
   if (!data_file.empty()) text += "data file: " + data_file + "\n";
   return text + (data_file.empty() ? "\n" : "");
 }

@@ -171,6 +171,9 @@ NrrdHeader::NrrdHeader(const fs::path& path) : name_(path.string()), file_(path,
                                        [](unsigned char c) { return std::isupper(c) != 0; });
         if (plain) modality_ = value;
       }
+      if (key == kNrrdAssumedKey) {
+        assumed_ = AssumptionsFromNames(Trim(std::string_view(line).substr(colon + 2)));
+      }
       keys += (keys.empty() ? "" : ", ") + key;
       continue;
     }

@@ -14,6 +14,10 @@
 
 namespace avocet::io {
 
+// Key of the pair in which Avocet's NRRD files name what their source does not state, as NamesOf
+// has it.
+inline constexpr const char* kNrrdAssumedKey = "avocet_assumed";
+
 // The text at the beginning of an NRRD file: fields by name, and the file standing behind the empty
 // line that ends it. Every function throws IoError naming the file.
 class NrrdHeader {
@@ -25,6 +29,7 @@ class NrrdHeader {
   // Names as they are written; empty when the voxels are attached.
   const std::vector<std::string>& data_files() const { return data_files_; }
   const std::string& modality() const { return modality_; }  // of the key/value pairs
+  const Assumptions& assumed() const { return assumed_; }    // the same; in files by Avocet
   const std::shared_ptr<FieldsHeader>& shown() const { return shown_; }
 
   [[noreturn]] void Refuse(const std::string& why) const;
@@ -47,6 +52,7 @@ class NrrdHeader {
   std::map<std::string, std::string> fields_;
   std::vector<std::string> data_files_;
   std::string modality_;
+  Assumptions assumed_;
   std::shared_ptr<FieldsHeader> shown_;
 };
 

@@ -128,6 +128,8 @@ Volume VolumeFromPicture(Picture picture, const std::string& name) {
   volume.components = picture.channels;
   volume.geometry.size = {picture.width, picture.height, picture.pages};
   volume.notes = std::move(picture.notes);
+  // One picture is no volume, and pages do not say how far apart they lie.
+  volume.assumed = {true, true, true};
   std::string size_note = "the picture has no resolution tag; pixels of 1 mm are assumed";
   if (picture.per_mm) {
     const auto [x, y] = *picture.per_mm;
@@ -140,6 +142,7 @@ Volume VolumeFromPicture(Picture picture, const std::string& name) {
                   ") is one of screens and printers and not trusted; pixels of 1 mm are assumed";
     } else {
       volume.geometry.spacing = {1 / x, 1 / y, 1};
+      volume.assumed.in_plane_size = false;
       size_note = "its pixel size, " + Short(1 / x) + " x " + Short(1 / y) +
                   " mm, is taken from its resolution tag";
     }

@@ -241,6 +241,38 @@ std::vector<uint16_t> Volume::ToLabels(const std::string& name) const {
   return labels;
 }
 
+namespace {
+
+struct AssumptionName {
+  const char* name;
+  bool Assumptions::*field;
+};
+constexpr AssumptionName kAssumptionNames[] = {{"orientation", &Assumptions::orientation},
+                                               {"in_plane_size", &Assumptions::in_plane_size},
+                                               {"slice_distance", &Assumptions::slice_distance}};
+
+}  // namespace
+
+std::string NamesOf(const Assumptions& assumed) {
+  std::string names;
+  for (const AssumptionName& one : kAssumptionNames) {
+    if (assumed.*one.field) names += (names.empty() ? "" : " ") + std::string(one.name);
+  }
+  return names;
+}
+
+Assumptions AssumptionsFromNames(std::string_view names) {
+  Assumptions assumed;
+  while (!names.empty()) {
+    const size_t end = std::min(names.find(' '), names.size());
+    for (const AssumptionName& one : kAssumptionNames) {
+      if (names.substr(0, end) == one.name) assumed.*one.field = true;
+    }
+    names.remove_prefix(std::min(end + 1, names.size()));
+  }
+  return assumed;
+}
+
 void NoteIfComputed(std::string_view text, Volume& volume) {
   for (const char* word : {"synthetic", "simulated"}) {
     if (text.substr(0, std::string_view(word).size()) != word) continue;

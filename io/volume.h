@@ -80,6 +80,10 @@ struct Assumptions {
 
   bool Any() const { return orientation || in_plane_size || slice_distance; }
 };
+// "orientation in_plane_size slice_distance": those that hold; "" when none does. Formats that have
+// no other place for it keep it in their headers in this form. What is not such a name is ignored.
+std::string NamesOf(const Assumptions& assumed);
+Assumptions AssumptionsFromNames(std::string_view names);
 
 // A scalar or multi-component image: a plain buffer of stored values with geometry. Cheap to move;
 // copying copies the voxels.

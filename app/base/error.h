@@ -44,6 +44,19 @@ class IoError : public Error {
   explicit IoError(const std::string& message) : Error(message, ExitCode::kIo) {}
 };
 
+// A series whose slices are tilted, missing or uneven, and which can be read resampled onto an even
+// grid. The message names the command line's option for that; `fault` does not.
+class UnevenSeriesError : public IoError {
+ public:
+  UnevenSeriesError(const std::string& fault, const std::string& message)
+      : IoError(message), fault_(fault) {}
+  // What is wrong with the slices: a part of a sentence.
+  const std::string& fault() const { return fault_; }
+
+ private:
+  std::string fault_;
+};
+
 class ModelError : public Error {
  public:
   explicit ModelError(const std::string& message) : Error(message, ExitCode::kModel) {}

@@ -104,7 +104,7 @@ void AddTranslationOptions(CLI::App* command, core::EvaluateOptions& o, OptionMo
                            "Regular expression whose first group in a case's name is its subject"))
       ->default_str("^(sub-[A-Za-z0-9]+)");
   only(command->add_option("--slices-csv", o.slices_csv, "Write a CSV file, a row for each slice"));
-  only(command->add_flag("--regularise", o.regularise,
+  only(command->add_flag("--regularise,--regularize", o.regularise,
                          "Resample DICOM images with tilt, missing or uneven slices onto an even "
                          "grid"));
 }

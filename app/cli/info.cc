@@ -134,6 +134,15 @@ void Print(const core::InfoItem& item, bool header, bool show_patient) {
                                                  Number(info.scaling.inter));
   if (info.qform_code >= 0) Row("qform code", CodeText(info.qform_code));
   if (info.sform_code >= 0) Row("sform code", CodeText(info.sform_code));
+  std::string assumed;
+  for (const auto& [is_assumed, name] :
+       {std::pair(info.assumed.orientation, "orientation"),
+        std::pair(info.assumed.in_plane_size, "size in the plane"),
+        std::pair(info.assumed.slice_distance, "slice distance")}) {
+    if (is_assumed) assumed += (assumed.empty() ? "" : ", ") + std::string(name);
+  }
+  if (!assumed.empty()) Row("assumed", assumed + " (the file does not state it)");
+  if (info.resampled) Row("resampled", "yes: values are interpolated onto an even grid");
   if (!info.modality.empty()) Row("modality", info.modality);
   for (const auto& [name, value] : info.header) {
     if (name.rfind("segment ", 0) == 0 && !header) Row(name, value);

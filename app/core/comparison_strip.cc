@@ -103,7 +103,8 @@ std::vector<Row> Rows(const io::Geometry& geometry) {
 }  // namespace
 
 void WriteComparisonStrip(const io::Geometry& geometry, const std::vector<StripImage>& images,
-                          const std::string& footer, const std::filesystem::path& path) {
+                          const std::string& footer, const std::filesystem::path& path,
+                          const io::Assumptions& assumed) {
   const std::vector<Row> rows = Rows(geometry);
   if (rows.empty() || images.size() < 2) throw IoError("there is no slice to draw a picture of");
   double tallest = 0, widest = 0;
@@ -144,8 +145,9 @@ void WriteComparisonStrip(const io::Geometry& geometry, const std::vector<StripI
         return std::isfinite(value) ? value : 0.0;
       });
       if (c == 0) {
-        Text(cairo, row.letters[0], left + 4, y + row.height_mm * scale / 2, 12);
-        Text(cairo, row.letters[1], left + row.width_mm * scale / 2, y + 14, 12);
+        const std::string mark = assumed.orientation ? "?" : "";
+        Text(cairo, row.letters[0] + mark, left + 4, y + row.height_mm * scale / 2, 12);
+        Text(cairo, row.letters[1] + mark, left + row.width_mm * scale / 2, y + 14, 12);
       }
       y += std::ceil(row.height_mm * scale) + kGap;
     }

@@ -18,9 +18,10 @@ struct StripImage {
 // Draws the middle axial, coronal and sagittal slice (those planes that have more than one pixel
 // each way) as rows: each image under the first one's grey window, then (last image - first image),
 // grey where equal, brighter and darker by a quarter of the window's width at the ends. Pixels are
-// square in millimetres, orientation radiological with letters. Writes PNG atomically. Throws
-// IoError.
+// square in millimetres, orientation radiological with letters ("R?" where it was assumed). Writes
+// PNG atomically. Throws IoError.
 void WriteComparisonStrip(const io::Geometry& geometry, const std::vector<StripImage>& images,
-                          const std::string& footer, const std::filesystem::path& path);
+                          const std::string& footer, const std::filesystem::path& path,
+                          const io::Assumptions& assumed = {});
 
 }  // namespace avocet::core

@@ -73,6 +73,10 @@ void RunCase(const DegradeJobOptions& options, const JobInput& input, DegradeCas
       geometry.size[a] = result.size[a];
     }
     out = io::Volume::Zeros(geometry, io::VoxelType::kFloat32);
+    out.assumed = image.assumed;
+    out.resampled = image.resampled;
+    out.frame_of_reference_uid = image.frame_of_reference_uid;
+    out.series_instance_uid = image.series_instance_uid;
   }
   std::copy(result.values.begin(), result.values.end(), out.As<float>());
   out.description = std::string("simulated, not acquired: avocet degrade ") + Version();

@@ -95,6 +95,10 @@ VolumeInfo Describe(const io::Volume& volume) {
   info.scaling = volume.scaling;
   MeasureRange(volume, info);
   info.modality = volume.modality;
+  info.assumed = volume.assumed;
+  info.resampled = volume.resampled;
+  info.frame_of_reference_uid = volume.frame_of_reference_uid;
+  info.series_instance_uid = volume.series_instance_uid;
   info.notes = volume.notes;
   return info;
 }
@@ -195,6 +199,12 @@ nlohmann::ordered_json ItemToJson(const InfoItem& item, const InfoOptions& optio
   json["qform_code"] = code(info.qform_code);
   json["sform_code"] = code(info.sform_code);
   json["modality"] = info.modality;
+  json["assumed"] = {{"orientation", info.assumed.orientation},
+                     {"in_plane_size", info.assumed.in_plane_size},
+                     {"slice_distance", info.assumed.slice_distance}};
+  json["resampled"] = info.resampled;
+  json["frame_of_reference_uid"] = info.frame_of_reference_uid;
+  json["series_instance_uid"] = info.series_instance_uid;
   json["notes"] = info.notes;
   auto& header = json["header"] = nlohmann::ordered_json::object();
   for (const auto& [name, value] : info.header) {

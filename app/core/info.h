@@ -35,6 +35,9 @@ struct VolumeInfo {
   int qform_code = -1;  // -1: the format has none
   int sform_code = -1;
   std::string modality;
+  io::Assumptions assumed;  // of the geometry: what the file does not state
+  bool resampled = false;   // the voxels are interpolated, not those of the file
+  std::string frame_of_reference_uid, series_instance_uid;  // DICOM; "" when there is none
   // The header's own fields in its own words, free text left out.
   std::vector<std::pair<std::string, std::string>> header;
   std::vector<std::string> notes;  // what is odd about the file

@@ -42,6 +42,8 @@ bool CarryTo(const io::Geometry& grid, io::Volume& mask, const std::string& name
   moved.notes = mask.notes;
   moved.modality = mask.modality;
   moved.source = mask.source;
+  moved.assumed = mask.assumed;
+  moved.frame_of_reference_uid = mask.frame_of_reference_uid;
   mask = std::move(moved);
   return true;
 }

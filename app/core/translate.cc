@@ -195,7 +195,7 @@ class Translator {
       WriteComparisonStrip(image.geometry,
                            {{"input", &values}, {"output (synthetic)", &translation.values}},
                            "Research use, not for diagnosis. Model: " + model_.card.name,
-                           outputs.Begin(Beside(item.output, ".png")));
+                           outputs.Begin(Beside(item.output, ".png")), image.assumed);
     }
     Manifest manifest = ManifestFor(item, translation, files);
     manifest.seconds = SecondsSince(start);

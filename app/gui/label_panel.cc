@@ -124,6 +124,8 @@ void LabelPanel::Refresh() {
   const int rows = layer == nullptr ? 0 : static_cast<int>(layer->table.size());
   if (table_->rowCount() != rows) table_->setRowCount(rows);
   int row = 0;
+  const bool known = layer == nullptr || layer->KnowsVolume();
+  table_->horizontalHeaderItem(kVolume)->setText(known ? "ml" : "voxels");
   if (layer != nullptr) {
     for (const auto& [value, entry] : layer->table) {
       values_.push_back(value);
@@ -142,7 +144,9 @@ void LabelPanel::Refresh() {
       item(kName)->setToolTip("Value " + QString::number(value));
       item(kName)->setFlags(editable ? Qt::ItemIsEnabled | Qt::ItemIsSelectable | Qt::ItemIsEditable
                                      : Qt::ItemIsEnabled | Qt::ItemIsSelectable);
-      item(kVolume)->setText(QString::number(entry.volume_ml, 'f', entry.volume_ml < 10 ? 3 : 1));
+      item(kVolume)->setText(
+          known ? QString::number(entry.volume_ml, 'f', entry.volume_ml < 10 ? 3 : 1)
+                : QString::number(entry.voxels));
       item(kVolume)->setFlags(Qt::ItemIsEnabled | Qt::ItemIsSelectable);
       item(kVolume)->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
       ++row;

@@ -166,9 +166,13 @@ void LayerPanel::Refresh() {
       const bool active = image == document.ActiveImage();
       item->setText(0, (active ? QString::fromUtf8("\u25a3 ") : QString::fromUtf8("\u25a2 ")) +
                            QString::fromStdString(image->name) +
+                           (image->volume->resampled ? "  (resampled)" : "") +
                            (image->unsaved ? "  (not saved)" : ""));
-      const QString where =
+      QString where =
           image->unsaved ? QString("Not saved yet") : QString::fromStdString(image->path.string());
+      if (image->volume->resampled) {
+        where += "\nResampled onto an even grid: values are interpolated";
+      }
       item->setToolTip(0, image->synthetic ? where + "\nSynthetic: made by a network" : where);
       item->setCheckState(0, image->visible ? Qt::Checked : Qt::Unchecked);
     } else if (const LabelLayer* labels = document.Labels(ids[row])) {

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cmath>
 #include <cstdio>
-#include <initializer_list>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -82,6 +81,8 @@ std::string Size(const io::Geometry& g) {
 void DescribeGeometry(const io::Volume& volume, std::vector<std::string>& report) {
   std::string line = Size(volume.geometry) + ", axes towards " +
                      volume.geometry.OrientationLetters() + ", " + io::NameOf(volume.type);
+  if (volume.assumed.Any()) line += ", " + AssumedText(volume.assumed);
+  if (volume.resampled) line += ", resampled onto an even grid";
   if (volume.frames > 1) line += ", " + std::to_string(volume.frames) + " frames";
   report.push_back(line);
   report.insert(report.end(), volume.notes.begin(), volume.notes.end());
@@ -91,13 +92,28 @@ void DescribeGeometry(const io::Volume& volume, std::vector<std::string>& report
   }
 }
 
+}  // namespace
+
+std::string AssumedText(const io::Assumptions& assumed) {
+  std::string text;
+  const auto add = [&](bool is_assumed, const char* name) {
+    if (is_assumed) text += (text.empty() ? "" : ", ") + std::string(name);
+  };
+  add(assumed.orientation, "orientation");
+  add(assumed.in_plane_size, "pixel size");
+  add(assumed.slice_distance, "slice distance");
+  return text.empty() ? "" : text + " not stated by the file";
+}
+
+namespace {
+
 std::vector<SeriesChoice> SeriesIn(const fs::path& folder, Progress& progress) {
   std::vector<SeriesChoice> choices;
   const io::DicomTree tree = io::ScanDicom(folder, progress);
   int number = 0;
   for (const io::DicomSeries* series : tree.AllSeries()) {
     ++number;
-    if (!series->problem.empty()) continue;
+    if (!series->problem.empty() && !series->can_regularise) continue;
     char size[64];
     std::snprintf(size, sizeof size, "%lld x %lld x %lld", static_cast<long long>(series->size[0]),
                   static_cast<long long>(series->size[1]), static_cast<long long>(series->size[2]));
@@ -107,6 +123,7 @@ std::vector<SeriesChoice> SeriesIn(const fs::path& folder, Progress& progress) {
          {series->modality, series->description, series->split, std::string(size)}) {
       if (!part.empty()) choice.text += (choice.text.empty() ? "" : ", ") + part;
     }
+    if (!series->problem.empty()) choice.text += ", tilted or uneven slices";
     choices.push_back(std::move(choice));
   }
   return choices;
@@ -142,24 +159,20 @@ std::string ManifestFor(const fs::path& path, const std::string& content, bool e
 
 }  // namespace
 
-namespace {
+bool ImageLayer::AssumesOrientation() const { return volume->assumed.orientation; }
 
-// The readers' sentences: "..., so left and right may be swapped", "1 mm is assumed", "pixels of
-// 1 mm are assumed".
-bool HasNote(const io::Volume& volume, std::initializer_list<std::string_view> parts) {
-  return std::any_of(volume.notes.begin(), volume.notes.end(), [&](const std::string& note) {
-    return std::all_of(parts.begin(), parts.end(),
-                       [&](std::string_view part) { return note.find(part) != std::string::npos; });
-  });
+bool ImageLayer::AssumesSize() const { return volume->assumed.in_plane_size; }
+
+bool ImageLayer::KnowsPosition() const {
+  const io::Assumptions& assumed = volume->assumed;
+  return !assumed.orientation && !assumed.in_plane_size &&
+         !(assumed.slice_distance && volume->geometry.size[2] > 1);
 }
 
-}  // namespace
-
-bool ImageLayer::AssumesOrientation() const {
-  return HasNote(*volume, {"left and right may be swapped"});
+bool ImageLayer::AssumesLengths(int axis) const {
+  const io::Assumptions& assumed = volume->assumed;
+  return assumed.in_plane_size || (axis != 2 && assumed.slice_distance);
 }
-
-bool ImageLayer::AssumesSize() const { return HasNote(*volume, {"1 mm", "assumed"}); }
 
 double ImageLayer::ValueAt(const std::array<double, 3>& x_in_lps, int component) const {
   PlaneGrid grid;
@@ -302,25 +315,33 @@ LoadedFile LoadDicomMask(const fs::path& path, const std::string& name, const io
 }  // namespace
 
 LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress, const std::string& series,
-                    const io::Geometry* grid) {
+                    const io::Geometry* grid, bool resampled) {
   LoadedFile loaded;
   fs::path plain = path;
   while (plain.has_parent_path() && plain.filename().empty()) plain = plain.parent_path();
   const std::string name = plain.filename().string();
   UpdateOrThrow(progress, Progress::kUnknown, "reading " + name);
   std::error_code ignored;
-  if (series.empty() && fs::is_directory(path, ignored)) {
+  if (as != LoadAs::kImage && fs::is_regular_file(path, ignored) && core::IsDicomMask(path)) {
+    return LoadDicomMask(path, name, grid);
+  }
+  // A file may be a DICOMDIR, or hold several stacks.
+  if (series.empty() && (fs::is_directory(path, ignored) || io::IsDicomFile(path))) {
     loaded.choices = SeriesIn(path, progress);
     if (loaded.choices.size() > 1) return loaded;
     loaded.choices.clear();
   }
-  if (as != LoadAs::kImage && fs::is_regular_file(path, ignored) && core::IsDicomMask(path)) {
-    return LoadDicomMask(path, name, grid);
-  }
   io::ReadOptions read;
   read.progress = &progress;
   read.series = series;
-  io::Volume volume = io::ReadVolume(path, read);
+  read.regularise = resampled;
+  io::Volume volume;
+  try {
+    volume = io::ReadVolume(path, read);
+  } catch (const UnevenSeriesError& error) {
+    loaded.uneven = error.fault();
+    return loaded;
+  }
   if (volume.geometry.VoxelCount() == 0) throw IoError("'" + path.string() + "' has no voxels");
   DescribeGeometry(volume, loaded.report);
   UpdateOrThrow(progress, Progress::kUnknown, "looking at the values of " + name);

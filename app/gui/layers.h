@@ -35,10 +35,13 @@ struct ImageLayer {
   bool unsaved = false;    // a result that is in no file yet
   Companions companions;
 
-  // What the file does not say and the reader assumed, as its notes tell: the letters and lengths
+  // What the file does not say and the reader assumed (Volume::assumed): the letters and lengths
   // shown are then not the patient's.
   bool AssumesOrientation() const;
-  bool AssumesSize() const;  // lengths are in pixels
+  bool AssumesSize() const;    // of pixels in the slice
+  bool KnowsPosition() const;  // where a voxel lies in the patient
+  // Lengths in slices that are counted along the index axis `axis` (-1: oblique) are in pixels.
+  bool AssumesLengths(int axis) const;
   // Real value of the voxel that holds the point; NaN outside.
   double ValueAt(const std::array<double, 3>& x_in_lps, int component = 0) const;
   std::string Unit() const;  // "HU", or "" when unknown
@@ -67,6 +70,10 @@ struct LabelLayer {
   // Makes the voxels this layer's alone: copies that tasks hold keep what they were given.
   void OwnLabels();
   double VoxelMl() const;
+  // False when a side of a voxel was assumed: VoxelMl is then nobody's volume.
+  bool KnowsVolume() const {
+    return !header->assumed.in_plane_size && !header->assumed.slice_distance;
+  }
   int ValueAt(const std::array<double, 3>& x_in_lps) const;  // 0 outside
 };
 
@@ -76,12 +83,17 @@ struct SeriesChoice {
   std::string text;      // "CT, abdomen late phase, 512 x 512 x 148"
 };
 
-// One of the three is set.
+// "orientation, pixel size not stated by the file"; "" when nothing was assumed.
+std::string AssumedText(const io::Assumptions& assumed);
+
+// One of the first four is set.
 struct LoadedFile {
   std::unique_ptr<ImageLayer> image;
   std::unique_ptr<LabelLayer> labels;
   std::vector<std::unique_ptr<LabelLayer>> more_labels;  // segments that overlap those of `labels`
   std::vector<SeriesChoice> choices;
+  // What is wrong with the slices of a series that can only be opened resampled.
+  std::string uneven;
   std::vector<std::string> report;  // what is odd about the file and what was done, sentences
 };
 
@@ -90,10 +102,12 @@ enum class LoadAs { kGuess, kImage, kLabels };
 // Reads a file, or a DICOM folder, for the window; runs away from the window's thread. Guessing
 // takes a map of few whole, homogeneous values for labels. Names and colours come from
 // NAME.labels.json beside it, or from the names that DICOM SEG carries. Throws IoError, Cancelled.
-// A DICOM folder with several readable series gives the choices, unless `series` names one. `grid`
-// is that of the image which is open: contours (RTSTRUCT) are filled on it.
+// A DICOM folder or DICOMDIR with several readable series gives the choices, unless `series` names
+// one; a series with tilted or uneven slices gives `uneven`, unless it is to be `resampled` onto an
+// even grid. `grid` is that of the image which is open: contours (RTSTRUCT) are filled on it.
 LoadedFile LoadFile(const std::filesystem::path& path, LoadAs as, Progress& progress,
-                    const std::string& series = "", const io::Geometry* grid = nullptr);
+                    const std::string& series = "", const io::Geometry* grid = nullptr,
+                    bool resampled = false);
 
 // A label layer of a volume in memory; `volume` gives up its voxels.
 std::unique_ptr<LabelLayer> LabelsFromVolume(io::Volume volume, const std::string& name);

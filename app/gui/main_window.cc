@@ -87,6 +87,9 @@ MainWindow::MainWindow(Session& session)
   views_->on_painted = [this](const std::string& why_not) { ShowUnpainted(why_not); };
   session_.on_message = [this](const Message& message) { ShowMessage(message); };
   session_.on_opened = [this](const auto& path) { AddRecent(path); };
+  session_.on_uneven_series = [this](const auto& name, const auto& fault) {
+    return AskResampled(QString::fromStdString(name), QString::fromStdString(fault));
+  };
   session_.on_choose_series = [this](const auto& name, const auto& choices) {
     return AskSeries(QString::fromStdString(name), choices);
   };
@@ -110,6 +113,7 @@ MainWindow::~MainWindow() {
   session_.on_message = {};
   session_.on_opened = {};
   session_.on_choose_series = {};
+  session_.on_uneven_series = {};
   session_.on_models = {};
   session_.on_fits = {};
   session_.on_evaluated = {};

@@ -73,6 +73,7 @@ class MainWindow : public QMainWindow {
   void AskOpenFolder();
   void ShowOpened();
   int AskSeries(const QString& name, const std::vector<SeriesChoice>& choices);
+  bool AskResampled(const QString& name, const QString& fault);
   void AskSave(bool always_ask);
   void AskSaveImage();
   void Save(int layer, const std::filesystem::path& path);

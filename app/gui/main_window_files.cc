@@ -82,6 +82,21 @@ int MainWindow::AskSeries(const QString& name, const std::vector<SeriesChoice>& 
   return chosen ? static_cast<int>(items.indexOf(item)) : -1;
 }
 
+bool MainWindow::AskResampled(const QString& name, const QString& fault) {
+  QMessageBox box(QMessageBox::Warning, "Open resampled",
+                  name + " cannot be opened as it is: " + fault + ".", QMessageBox::NoButton, this);
+  box.setObjectName("uneven");
+  box.setInformativeText(
+      "Open resampled puts its slices onto an even grid by linear interpolation. The values shown "
+      "and measured are then interpolated between those of the slices, and the image is marked as "
+      "resampled. A DICOM SEG that is exported from it still lies on the true slices.");
+  QPushButton* resample = box.addButton("Open resampled", QMessageBox::AcceptRole);
+  box.addButton(QMessageBox::Cancel);
+  box.setDefaultButton(resample);
+  box.exec();
+  return box.clickedButton() == resample;
+}
+
 void MainWindow::AddRecent(const fs::path& path) {
   std::error_code error;
   const fs::path full = fs::absolute(path, error);

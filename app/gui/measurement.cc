@@ -6,6 +6,10 @@
 #include <cstdio>
 
 namespace avocet::gui {
+double PixelLength(const io::Geometry& g, const Vec3& direction) {
+  return 1 / Norm(Subtract(g.IndexFromPhysical(direction), g.IndexFromPhysical({0, 0, 0})));
+}
+
 namespace {
 
 constexpr double kPi = 3.14159265358979323846;
@@ -22,6 +26,10 @@ void EvaluateRegion(Measurement& roi, const ImageLayer* image, const SlicePlane&
   const double a = std::abs(Dot(half, roi.right));
   const double b = std::abs(Dot(half, roi.down));
   roi.area_mm2 = kPi * a * b;
+  if (roi.in_pixels) {
+    roi.area_mm2 /= PixelLength(image->volume->geometry, roi.right) *
+                    PixelLength(image->volume->geometry, roi.down);
+  }
   roi.voxels = 0;
   if (image == nullptr || a == 0 || b == 0 || image->volume->components != 1) return;
   const io::Geometry& g = image->volume->geometry;
@@ -74,6 +82,11 @@ void EvaluateRegion(Measurement& roi, const ImageLayer* image, const SlicePlane&
 
 }  // namespace
 
+std::string ScaleBarText(double length, bool in_pixels) {
+  if (in_pixels) return Format("%.6g px", length);
+  return length >= 10 ? Format("%.6g cm", length / 10) : Format("%.6g mm", length);
+}
+
 std::string Measurement::Name() const {
   static constexpr const char* kNames[] = {"Ruler", "Angle", "Region"};
   return std::string(kNames[static_cast<int>(kind)]) + " " + std::to_string(id);
@@ -92,12 +105,16 @@ void Evaluate(Measurement& m, const ImageLayer* image, const SlicePlane& plane) 
   m.value = 0;
   // While it is being drawn: an angle with one leg measures nothing yet.
   if (m.points.size() < (m.kind == MeasurementKind::kAngle ? 3u : 2u)) return;
-  m.in_pixels = image != nullptr && image->AssumesSize();
+  m.in_pixels = image != nullptr && image->AssumesLengths(plane.axis);
   switch (m.kind) {
-    case MeasurementKind::kRuler:
+    case MeasurementKind::kRuler: {
       m.unit = m.in_pixels ? "px" : "mm";
       m.value = Norm(Subtract(m.points[1], m.points[0]));
+      if (!m.in_pixels) return;
+      const io::Geometry& g = image->volume->geometry;
+      m.value = Norm(Subtract(g.IndexFromPhysical(m.points[1]), g.IndexFromPhysical(m.points[0])));
       return;
+    }
     case MeasurementKind::kAngle: {
       m.unit = "degrees";
       const Vec3 a = Subtract(m.points[0], m.points[1]);

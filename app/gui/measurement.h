@@ -27,14 +27,21 @@ struct Measurement {
   // Results; `unit` belongs to `value`.
   double value = 0;  // mm, degrees, or the mean of the region
   std::string unit;
-  double area_mm2 = 0;     // kRoi: of the drawn ellipse
-  bool in_pixels = false;  // the image's voxel size is not known: mm stands for pixels everywhere
+  double area_mm2 = 0;  // kRoi: of the drawn ellipse
+  // The image's voxel size in this plane is not known: lengths and areas are in pixels.
+  bool in_pixels = false;
   double deviation = 0, minimum = 0, maximum = 0;
   int64_t voxels = 0;
 
   std::string Name() const;     // "Ruler 2"
   std::string Summary() const;  // "34.2 mm"; "mean 41.3 HU, SD 9.8, 120 mm2"
 };
+
+// Length in space of one step between voxels along `direction`, a unit vector.
+double PixelLength(const io::Geometry& geometry, const Vec3& direction);
+
+// "5 cm", "20 mm", "50 px"; `length` in mm or pixels.
+std::string ScaleBarText(double length, bool in_pixels);
 
 // Fills the results, where all points are there. The region's statistics are over the voxels whose
 // centres lie in the ellipse, in the slice nearest to it, with values from the file (rescaled);

@@ -113,6 +113,8 @@ Drawn Draw(const Session& session, const QImage& views, QPainter& painter,
   page.Picture(views, 760);
   if (const ImageLayer* image = document.ActiveImage()) {
     const io::Geometry& g = image->volume->geometry;
+    const QString axes =
+        QString::fromStdString(g.OrientationLetters()) + (image->AssumesOrientation() ? "?" : "");
     page.Text("Image", 20, true);
     page.Text(
         QString("%1: %2 x %3 x %4 voxels of %5 x %6 x %7 mm, axes towards %8, window %9 / %10")
@@ -123,10 +125,17 @@ Drawn Draw(const Session& session, const QImage& views, QPainter& painter,
             .arg(g.spacing[0])
             .arg(g.spacing[1])
             .arg(g.spacing[2])
-            .arg(QString::fromStdString(g.OrientationLetters()))
+            .arg(axes)
             .arg(image->window.width)
             .arg(image->window.level),
         15);
+    if (image->volume->assumed.Any()) {
+      page.Text("Assumed: " + QString::fromStdString(AssumedText(image->volume->assumed)) + ".", 15,
+                true);
+    }
+    if (image->volume->resampled) {
+      page.Text("Resampled onto an even grid: values are interpolated.", 15, true);
+    }
     if (image->synthetic) page.Text("Synthetic: made by a network, not acquired.", 15, true);
     for (const auto& [ending, content] : image->companions) {
       if (ending == ".manifest.json") {
@@ -139,11 +148,15 @@ Drawn Draw(const Session& session, const QImage& views, QPainter& painter,
     page.Text("Labels: " + QString::fromStdString(layer->name), 20, true);
     for (const auto& [value, entry] : layer->table) {
       page.Swatch(entry.colour, 15);
-      page.Text(QString("%1   %2 ml, %3 voxels")
-                    .arg(QString::fromStdString(entry.name))
+      const QString name = QString::fromStdString(entry.name);
+      page.Text(
+          layer->KnowsVolume()
+              ? QString("%1   %2 ml, %3 voxels")
+                    .arg(name)
                     .arg(entry.volume_ml, 0, 'f', 3)
-                    .arg(entry.voxels),
-                15, false, Qt::black, 24);
+                    .arg(entry.voxels)
+              : QString("%1   %2 voxels, their size is not known").arg(name).arg(entry.voxels),
+          15, false, Qt::black, 24);
     }
     const Origin origin = OriginOf(*layer);
     if (origin.edited) {

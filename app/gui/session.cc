@@ -155,7 +155,7 @@ void Session::Open(const std::vector<fs::path>& paths, LoadAs as, std::function<
 }
 
 void Session::OpenNext(std::vector<fs::path> paths, LoadAs as, std::function<void()> then,
-                       const std::string& series) {
+                       const std::string& series, bool resampled) {
   if (paths.empty()) {
     if (then) then();
     return;
@@ -169,10 +169,10 @@ void Session::OpenNext(std::vector<fs::path> paths, LoadAs as, std::function<voi
       document.grid() == nullptr ? nullptr : std::make_shared<const io::Geometry>(*document.grid());
   tasks.Start(
       "Open " + name,
-      [loaded, path, as, series, grid](Progress& progress) {
-        *loaded = LoadFile(path, as, progress, series, grid.get());
+      [loaded, path, as, series, grid, resampled](Progress& progress) {
+        *loaded = LoadFile(path, as, progress, series, grid.get(), resampled);
       },
-      [this, loaded, path, name, paths = std::move(paths), as,
+      [this, loaded, path, name, series, paths = std::move(paths), as,
        then = std::move(then)](const TaskRunner::Outcome& outcome) {
         if (!outcome.error.empty()) {
           Tell(Message::Kind::kError, name, {outcome.error});
@@ -183,6 +183,13 @@ void Session::OpenNext(std::vector<fs::path> paths, LoadAs as, std::function<voi
             again.insert(again.begin(), path);
             return OpenNext(std::move(again), as, then, loaded->choices.at(chosen).selector);
           }
+        } else if (!outcome.cancelled && !loaded->uneven.empty()) {
+          if (on_uneven_series && on_uneven_series(name, loaded->uneven)) {
+            std::vector<fs::path> again = paths;
+            again.insert(again.begin(), path);
+            return OpenNext(std::move(again), as, then, series, /*resampled=*/true);
+          }
+          Tell(Message::Kind::kWarning, name, {"not opened: " + loaded->uneven});
         } else if (!outcome.cancelled) {
           loaded->report.insert(loaded->report.end(), outcome.warnings.begin(),
                                 outcome.warnings.end());

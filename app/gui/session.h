@@ -55,6 +55,9 @@ class Session {
   std::function<void(const std::filesystem::path&)> on_opened;
   // Asks which of several DICOM series to open; -1: none.
   std::function<int(const std::string& name, const std::vector<SeriesChoice>&)> on_choose_series;
+  // Asks whether a series with tilted or uneven slices, as `fault` has it, is to be opened
+  // resampled.
+  std::function<bool(const std::string& name, const std::string& fault)> on_uneven_series;
   std::function<void()> on_models;     // the catalogue is there, or is another one
   std::function<void()> on_fits;       // FitOf may say something else
   std::function<void()> on_evaluated;  // `evaluation` is a new one
@@ -147,7 +150,7 @@ class Session {
  private:
   void Tell(Message::Kind kind, const std::string& title, std::vector<std::string> lines);
   void OpenNext(std::vector<std::filesystem::path> paths, LoadAs as, std::function<void()> then,
-                const std::string& series = "");
+                const std::string& series = "", bool resampled = false);
   void Add(LoadedFile loaded, const std::string& title);
   void OnDocument(unsigned changes);
   void KeepInJournal();

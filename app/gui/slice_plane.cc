@@ -123,9 +123,10 @@ Vec3 SlicePlane::MovedToSlice(const Vec3& x_in_lps, int64_t number) const {
   return Add(x_in_lps, Scale(step, static_cast<double>(number) - SliceAt(x_in_lps)));
 }
 
-std::array<std::string, 4> SlicePlane::Letters() const {
-  return {SideLetters(Scale(right, -1)), SideLetters(right), SideLetters(Scale(down, -1)),
-          SideLetters(down)};
+std::array<std::string, 4> SlicePlane::Letters(bool assumed) const {
+  const char* mark = assumed ? "?" : "";
+  return {SideLetters(Scale(right, -1)) + mark, SideLetters(right) + mark,
+          SideLetters(Scale(down, -1)) + mark, SideLetters(down) + mark};
 }
 
 SlicePlane OwnAxesPlane(const io::Geometry& g, Orientation orientation, Convention convention) {

@@ -41,8 +41,9 @@ struct SlicePlane {
   int64_t NearestSlice(const Vec3& x_in_lps) const;  // clamped to [0, count)
   // The point moved along the stack into slice `number`.
   Vec3 MovedToSlice(const Vec3& x_in_lps, int64_t number) const;
-  // Letters of the patient's sides at the left, right, top and bottom of the screen.
-  std::array<std::string, 4> Letters() const;
+  // Letters of the patient's sides at the left, right, top and bottom of the screen; "R?" where the
+  // orientation was `assumed`.
+  std::array<std::string, 4> Letters(bool assumed = false) const;
 };
 
 // Slices along the volume's own axes: the index axis nearest to the plane's normal is the stack.

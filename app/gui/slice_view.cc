@@ -184,7 +184,7 @@ std::string SliceView::Describe(const Vec3& x) const {
                 static_cast<long long>(std::floor(index[1] + 0.5)),
                 static_cast<long long>(std::floor(index[2] + 0.5)));
   if (const ImageLayer* image = document_.ActiveImage();
-      image == nullptr || !(image->AssumesOrientation() || image->AssumesSize())) {
+      image == nullptr || image->KnowsPosition()) {
     line += "   " + AxisPosition(x, 0) + ", " + AxisPosition(x, 1) + ", " + AxisPosition(x, 2);
   }
   return line + place;
@@ -315,10 +315,8 @@ void SliceView::DrawTexts(QPainter& painter) {
   const ImageLayer* active = document_.ActiveImage();
   const bool assumed = active != nullptr && active->AssumesOrientation();
   const QColor letter_colour = assumed ? QColor(216, 183, 101) : QColor(255, 255, 255);
-  const auto letters = plane_->Letters();
-  const auto text = [&](int side) {
-    return QString::fromStdString(letters[side]) + (assumed ? "?" : "");
-  };
+  const auto letters = plane_->Letters(assumed);
+  const auto text = [&](int side) { return QString::fromStdString(letters[side]); };
   DrawText(painter, QPointF(6, height() / 2.0 + 5), text(0), letter_colour);
   DrawText(painter, QPointF(right_edge - metrics.horizontalAdvance(text(1)), height() / 2.0 + 5),
            text(1), letter_colour);
@@ -341,7 +339,7 @@ void SliceView::DrawTexts(QPainter& painter) {
   painter.setFont(font);
   const QColor plain(215, 220, 226);
   if (plane_->axis >= 0) {
-    const std::string position = assumed || (active != nullptr && active->AssumesSize())
+    const std::string position = active != nullptr && !active->KnowsPosition()
                                      ? ""
                                      : AxisPosition(middle, PatientAxis(orientation_)) + "   ";
     std::snprintf(line, sizeof line, "%sslice %lld of %lld", position.c_str(),
@@ -370,7 +368,10 @@ void SliceView::DrawTexts(QPainter& painter) {
 }
 
 void SliceView::DrawScaleBar(QPainter& painter) {
-  const double scale = state_.Scale(FitScale());
+  const ImageLayer* image = document_.ActiveImage();
+  const bool in_pixels = image != nullptr && image->AssumesLengths(plane_->axis);
+  double scale = state_.Scale(FitScale());  // mm, or pixels of the image, a pixel of the screen
+  if (in_pixels) scale /= PixelLength(image->volume->geometry, plane_->right);
   const double target = width() / 4.0 * scale;
   double length = std::pow(10, std::floor(std::log10(target)));
   for (const double factor : {5.0, 2.0}) {
@@ -392,10 +393,7 @@ void SliceView::DrawScaleBar(QPainter& painter) {
   QFont font = painter.font();
   font.setPixelSize(12);
   painter.setFont(font);
-  const ImageLayer* image = document_.ActiveImage();
-  const QString text = image != nullptr && image->AssumesSize() ? QString("%1 px").arg(length)
-                       : length >= 10                           ? QString("%1 cm").arg(length / 10)
-                                                                : QString("%1 mm").arg(length);
+  const QString text = QString::fromStdString(ScaleBarText(length, in_pixels));
   DrawText(painter,
            QPointF(right - pixels / 2 - QFontMetricsF(font).horizontalAdvance(text) / 2, y - 7),
            text, QColor(215, 220, 226));

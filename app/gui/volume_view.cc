@@ -194,10 +194,12 @@ void VolumeView::paintEvent(QPaintEvent*) {
     // Which sides the screen's left and right are, from the camera.
     const double azimuth = camera_.azimuth * 3.14159265358979 / 180;
     const Vec3 right{std::cos(azimuth), std::sin(azimuth), 0};
+    const ImageLayer* image = document_.ActiveImage();
+    const std::string mark = image != nullptr && image->AssumesOrientation() ? "?" : "";
     painter.drawText(QRectF(6, 0, 40, height()), Qt::AlignVCenter | Qt::AlignLeft,
-                     QString::fromStdString(SideLetters(Scale(right, -1))));
+                     QString::fromStdString(SideLetters(Scale(right, -1)) + mark));
     painter.drawText(QRectF(width() - 46, 0, 40, height()), Qt::AlignVCenter | Qt::AlignRight,
-                     QString::fromStdString(SideLetters(right)));
+                     QString::fromStdString(SideLetters(right) + mark));
     if (document_.overlays && surfaces_.empty() && preset_ == VolumePreset::kOff) {
       painter.setPen(QColor(110, 118, 128));
       painter.drawText(

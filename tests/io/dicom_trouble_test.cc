@@ -79,7 +79,7 @@ TEST(DicomTrouble, ThreePlanesOfOneSeriesAreThreeVolumes) {
 TEST(DicomTrouble, PlacesInTwoFramesOfReferenceAreNotComparable) {
   const fs::path folder = Folder("frames");
   for (int k = 0; k < 4; ++k) {
-    DicomBuilder slice(4, 3, {0, 0, 2.0 * k});
+    DicomBuilder slice(4, 3, {0, 0, 2.0 * (k % 2) + (k < 2 ? 0 : 1.5)});
     slice.Text(0x00200052, "UI", k < 2 ? "1.2.3.77" : "1.2.3.78");
     slice.Write(folder / std::to_string(k));
   }
