@@ -14,6 +14,7 @@
 #include "app/core/msd_dataset.h"
 #include "app/core/select_device.h"
 #include "app/core/torch_errors.h"
+#include "app/core/training_expectations.h"
 #include "io/file_util.h"
 #include "io/volume_io.h"
 #include "models/rwkv_unet/rwkv_unet.h"
@@ -37,7 +38,8 @@ models::AugmentationRecipe RecipeOf(const TrainOptions& o) {
 
 // The pair as numbers; throws IoError saying what does not fit.
 models::TrainingCase ReadCase(const MsdPair& pair,
-                              const std::map<uint16_t, uint8_t>& class_of_value) {
+                              const std::map<uint16_t, uint8_t>& class_of_value, bool held_out,
+                              TrainingExpectations& expectations, Progress& progress) {
   const io::Volume image = io::ReadVolume(pair.image);
   const io::Volume label = io::ReadVolume(pair.label);
   if (image.components != 1 || image.frames != 1) {
@@ -66,6 +68,12 @@ models::TrainingCase ReadCase(const MsdPair& pair,
                     ", which dataset.json does not name");
     }
     one.classes[i] = found->second;
+  }
+  one.as_stored = expectations.CheckRule(image, one.values, pair.image.string(), progress);
+  if (!held_out) {
+    std::vector<int64_t> voxels(class_of_value.size());
+    for (const uint8_t c : one.classes) ++voxels[c];
+    expectations.Add(image, one.values, voxels);
   }
   return one;
 }
@@ -169,6 +177,8 @@ TrainResult TrainOnFolder(const TrainOptions& options, Progress& progress) {
   for (size_t c = 0; c < dataset.labels.size(); ++c) {
     class_of_value[static_cast<uint16_t>(dataset.labels[c].value)] = static_cast<uint8_t>(c);
   }
+  models::ModelCard card = CardOf(options, dataset);
+  TrainingExpectations expectations(card);
   TrainResult result;
   std::vector<models::TrainingCase> training, validation;
   for (size_t i = 0; i < dataset.pairs.size(); ++i) {
@@ -176,7 +186,9 @@ TrainResult TrainOnFolder(const TrainOptions& options, Progress& progress) {
         progress, Progress::kUnknown,
         "reading case " + std::to_string(i + 1) + "/" + std::to_string(dataset.pairs.size()));
     try {
-      (held_out[i] ? validation : training).push_back(ReadCase(dataset.pairs[i], class_of_value));
+      (held_out[i] ? validation : training)
+          .push_back(
+              ReadCase(dataset.pairs[i], class_of_value, held_out[i], expectations, progress));
     } catch (const IoError& error) {
       progress.Warn(std::string(error.what()) + "; the case is left out");
       ++result.skipped_cases;
@@ -193,7 +205,7 @@ TrainResult TrainOnFolder(const TrainOptions& options, Progress& progress) {
   at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(options.seed);
   network.Initialise(generator);
 
-  models::ModelCard card = CardOf(options, dataset);
+  card.expects = expectations.Result();
   card.provenance["data"] = dataset.name + ", " + std::to_string(training.size()) +
                             " training cases, " + std::to_string(validation.size()) +
                             " validation cases";

@@ -7,6 +7,8 @@
 #include <QMessageBox>
 #include <QVBoxLayout>
 
+#include "app/gui/job_files.h"
+
 namespace avocet::gui {
 namespace {
 
@@ -159,10 +161,19 @@ void LayerPanel::Refresh() {
       item->setToolTip(0, image->synthetic ? where + "\nSynthetic: made by a network" : where);
       item->setCheckState(0, image->visible ? Qt::Checked : Qt::Unchecked);
     } else if (const LabelLayer* labels = document.Labels(ids[row])) {
-      item->setText(0, QString::fromUtf8("\u25d0 ") + QString::fromStdString(labels->name) +
+      const core::ManifestDoubts doubts = DoubtsOf(labels->companions);
+      item->setText(0, QString::fromUtf8(doubts.Any() ? "\u26a0 " : "\u25d0 ") +
+                           QString::fromStdString(labels->name) +
                            (labels->unsaved ? "  (not saved)" : ""));
-      item->setToolTip(
-          0, labels->unsaved ? "Not saved yet" : QString::fromStdString(labels->path.string()));
+      QString tip =
+          labels->unsaved ? "Not saved yet" : QString::fromStdString(labels->path.string());
+      for (const std::string& each : doubts.implausible) {
+        tip += "\nImplausible: " + QString::fromStdString(each);
+      }
+      if (!doubts.overridden.empty()) {
+        tip += "\nMade although " + QString::fromStdString(doubts.overridden);
+      }
+      item->setToolTip(0, tip);
       item->setCheckState(0, labels->visible ? Qt::Checked : Qt::Unchecked);
     }
     if (ids[row] == selected) current = item;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "app/core/version.h"
+#include "app/gui/job_files.h"
 #include "io/file_util.h"
 
 namespace avocet::gui {
@@ -88,6 +89,18 @@ QString Provenance(const std::string& manifest) {
            QString::fromStdString(json.value("device", std::string())));
 }
 
+// What speaks against a result, as its manifest tells.
+void DrawDoubts(const Companions& companions, Pages& page) {
+  const QColor warning(170, 40, 30);
+  const core::ManifestDoubts doubts = DoubtsOf(companions);
+  for (const std::string& each : doubts.implausible) {
+    page.Text("Implausible: " + QString::fromStdString(each), 15, true, warning, 24);
+  }
+  if (!doubts.overridden.empty()) {
+    page.Text("Made although " + QString::fromStdString(doubts.overridden), 15, true, warning, 24);
+  }
+}
+
 // Returns the height of what was drawn, where there is one page.
 int Draw(const Session& session, const QImage& views, QPainter& painter,
          std::function<void()> new_page = {}) {
@@ -117,6 +130,7 @@ int Draw(const Session& session, const QImage& views, QPainter& painter,
             .arg(image->window.width)
             .arg(image->window.level),
         15);
+    DrawDoubts(image->companions, page);
     if (image->synthetic) page.Text("Synthetic: made by a network, not acquired.", 15, true);
     for (const auto& [ending, content] : image->companions) {
       if (ending == ".manifest.json") page.Text(Provenance(content), 12, false, grey, 24);
@@ -133,6 +147,7 @@ int Draw(const Session& session, const QImage& views, QPainter& painter,
                     .arg(entry.voxels),
                 15, false, Qt::black, 24);
     }
+    DrawDoubts(layer->companions, page);
     for (const auto& [ending, content] : layer->companions) {
       if (ending == ".manifest.json") {
         const QString lines = Provenance(content);
