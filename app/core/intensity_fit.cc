@@ -15,6 +15,8 @@ constexpr double kFattyHu = -30;
 constexpr double kBelowAir = -1200;
 // Metal reaches some 30,000 HU, but never in one voxel of 200.
 constexpr double kHighestHu = 4000;
+// More of an image is never bone, dense bone or contrast medium; of an inverted CT, air is.
+constexpr double kMostBright = 0.6, kDenseBone = 600, kMostDense = 0.35;
 // The middle 99 % of the values must differ by more than this after scaling to [0, 1].
 constexpr double kUniform = 0.02;
 
@@ -69,8 +71,9 @@ std::string NotHounsfield(const io::Volume& image, const ValueFacts& facts,
     return Seen(facts) + " with next to none below " + Text(kFattyHu) + ", and the model's " +
            rule + " (air -1000, fat -100); give a CT in Hounsfield units";
   }
-  if (facts.percentile_99_5 > kHighestHu || facts.ShareBelow(kBelowAir) > 0.2 ||
-      facts.ShareAbove(card.preprocessing.upper) > 0.6) {
+  const bool bright = !padded_as_ct && (facts.ShareAbove(card.preprocessing.upper) > kMostBright ||
+                                        facts.ShareAbove(kDenseBone) > kMostDense);
+  if (facts.percentile_99_5 > kHighestHu || facts.ShareBelow(kBelowAir) > 0.2 || bright) {
     return Seen(facts) + " with a median of " + Text(facts.median) + ", and the model's " + rule +
            " (air -1000, soft tissue 0 to 100); give a CT in Hounsfield units";
   }

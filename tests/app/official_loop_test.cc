@@ -98,6 +98,7 @@ TEST(OfficialLoop, LabelsAndScoresAgree) {
     evaluate.prediction = folder / "mask.nii.gz";
     evaluate.reference = Data(item["label"]);
     evaluate.protocols = {"transunet"};
+    evaluate.dims = 3;  // the loop knows volumes alone, of one slice too
     for (size_t c = 1; c < card.labels.size(); ++c) evaluate.labels.push_back(static_cast<int>(c));
     SilentProgress progress;
     const EvaluateResult scores = RunEvaluate(evaluate, progress);
