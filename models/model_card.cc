@@ -2,6 +2,7 @@
 #include "models/model_card.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
@@ -75,6 +76,49 @@ std::string CheckPreprocessing(const Preprocessing& p) {
   return "";
 }
 
+std::string CheckInterval(const std::string& key, const Interval& interval, double least) {
+  if (std::isnan(interval.lowest) || std::isnan(interval.highest)) {
+    return "'expects." + key + "' has an end that is no number";
+  }
+  if (!(interval.lowest <= interval.highest)) {
+    return "'expects." + key + "' must not end below where it begins";
+  }
+  if (interval.Stated() && interval.highest < least) {
+    return "'expects." + key + "' lies below what is possible";
+  }
+  return "";
+}
+
+std::string CheckExpectations(const ModelCard& card) {
+  const Expectations& e = card.expects;
+  std::string wrong;
+  const auto check = [&](const std::string& key, const Interval& interval, double least) {
+    if (wrong.empty()) wrong = CheckInterval(key, interval, least);
+  };
+  for (const auto& [key, parts] :
+       {std::pair("field_of_view_mm", e.field_of_view_mm), std::pair("voxel_mm", e.voxel_mm)}) {
+    check(std::string(key) + ".slices", parts.slices, 0);
+    check(std::string(key) + ".rows", parts.rows, 0);
+    check(std::string(key) + ".columns", parts.columns, 0);
+  }
+  check("slices", e.slice_count, 1);
+  check("values", e.values, -std::numeric_limits<double>::infinity());
+  if (wrong.empty() && !(e.correlation.lowest >= 0 && e.correlation.lowest <= 1)) {
+    wrong = "'expects.correlation.lowest' must be within 0 to 1";
+  }
+  if (wrong.empty() && !(e.correlation.distance_mm >= 0 && e.correlation.distance_mm <= 1000)) {
+    wrong = "'expects.correlation.distance_mm' must be within 0 to 1000";
+  }
+  for (const auto& [value, interval] : e.volumes_ml) {
+    const std::string key = "volumes_ml." + std::to_string(value);
+    check(key, interval, 0);
+    const bool known = std::any_of(card.labels.begin() + !card.labels.empty(), card.labels.end(),
+                                   [v = value](const LabelInfo& l) { return l.value == v; });
+    if (wrong.empty() && !known) wrong = "'expects." + key + "' is for no label of the model";
+  }
+  return wrong;
+}
+
 template <typename T>
 void ReadOptional(const Json& object, const char* key, T& value) {
   const auto found = object.find(key);
@@ -138,7 +182,107 @@ Preprocessing ReadPreprocessing(const Json& json) {
   return p;
 }
 
+// [lowest, highest], null for an end that is not stated.
+Interval ReadInterval(const Json& json, const std::string& key) {
+  const auto wrong = [&] {
+    return ModelError("the model card's 'expects." + key +
+                      "' must be two numbers, null for one that is not stated");
+  };
+  if (!json.is_array() || json.size() != 2) throw wrong();
+  for (const Json& end : json) {
+    if (!end.is_null() && !end.is_number()) throw wrong();
+  }
+  Interval interval;
+  if (!json[0].is_null()) interval.lowest = json[0].get<double>();
+  if (!json[1].is_null()) interval.highest = json[1].get<double>();
+  return interval;
+}
+
+const Json* Part(const Json& json, const std::string& name, const std::string& path) {
+  const auto found = json.find(name);
+  if (found == json.end()) return nullptr;
+  if (!found->is_object()) throw ModelError("the model card's '" + path + name + "' is no object");
+  return &*found;
+}
+
+SliceIntervals ReadSliceIntervals(const Json& json, const std::string& name) {
+  SliceIntervals parts;
+  const Json* found = Part(json, name, "expects.");
+  if (found == nullptr) return parts;
+  const auto read = [&](const char* key, Interval& into) {
+    if (found->contains(key)) into = ReadInterval((*found)[key], name + "." + key);
+  };
+  read("slices", parts.slices);
+  read("rows", parts.rows);
+  read("columns", parts.columns);
+  return parts;
+}
+
+Expectations ReadExpectations(const Json& json) {
+  Expectations e;
+  e.field_of_view_mm = ReadSliceIntervals(json, "field_of_view_mm");
+  e.voxel_mm = ReadSliceIntervals(json, "voxel_mm");
+  if (json.contains("slices")) e.slice_count = ReadInterval(json["slices"], "slices");
+  if (json.contains("values")) e.values = ReadInterval(json["values"], "values");
+  if (const Json* part = Part(json, "correlation", "expects.")) {
+    ReadOptional(*part, "distance_mm", e.correlation.distance_mm);
+    ReadOptional(*part, "lowest", e.correlation.lowest);
+  }
+  if (const Json* part = Part(json, "volumes_ml", "expects.")) {
+    for (const auto& [key, interval] : part->items()) {
+      int value = 0;
+      const auto [stop, error] = std::from_chars(key.data(), key.data() + key.size(), value);
+      if (error != std::errc() || stop != key.data() + key.size()) {
+        throw ModelError("the model card's 'expects.volumes_ml' has the key '" + key +
+                         "', it must be a label's value");
+      }
+      e.volumes_ml[value] = ReadInterval(interval, "volumes_ml." + key);
+    }
+  }
+  return e;
+}
+
+Json IntervalJson(const Interval& interval) {
+  const auto end = [](double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); };
+  return Json::array({end(interval.lowest), end(interval.highest)});
+}
+
+void AddSliceIntervals(Json& json, const char* name, const SliceIntervals& parts) {
+  if (!parts.Stated()) return;
+  const auto add = [&](const char* key, const Interval& interval) {
+    if (interval.Stated()) json[name][key] = IntervalJson(interval);
+  };
+  add("slices", parts.slices);
+  add("rows", parts.rows);
+  add("columns", parts.columns);
+}
+
+Json ExpectationsJson(const Expectations& e) {
+  Json json = Json::object();
+  AddSliceIntervals(json, "field_of_view_mm", e.field_of_view_mm);
+  AddSliceIntervals(json, "voxel_mm", e.voxel_mm);
+  if (e.slice_count.Stated()) json["slices"] = IntervalJson(e.slice_count);
+  if (e.values.Stated()) json["values"] = IntervalJson(e.values);
+  if (e.correlation.lowest > 0) {
+    json["correlation"] = {{"distance_mm", e.correlation.distance_mm},
+                           {"lowest", e.correlation.lowest}};
+  }
+  for (const auto& [value, interval] : e.volumes_ml) {
+    if (interval.Stated()) json["volumes_ml"][std::to_string(value)] = IntervalJson(interval);
+  }
+  return json;
+}
+
 }  // namespace
+
+bool Interval::Stated() const { return std::isfinite(lowest) || std::isfinite(highest); }
+
+bool Expectations::empty() const {
+  return !field_of_view_mm.Stated() && !voxel_mm.Stated() && !slice_count.Stated() &&
+         !values.Stated() && !(correlation.lowest > 0) &&
+         std::none_of(volumes_ml.begin(), volumes_ml.end(),
+                      [](const auto& entry) { return entry.second.Stated(); });
+}
 
 std::string CheckModelCard(const ModelCard& card) {
   if (card.format != kFormat) return "'format' must be 1";
@@ -156,6 +300,7 @@ std::string CheckModelCard(const ModelCard& card) {
   if (wrong.empty() && card.preprocessing.context == 1 && card.input_channels != 3) {
     wrong = "'preprocessing.context' 1 needs 'input_channels' 3";
   }
+  if (wrong.empty()) wrong = CheckExpectations(card);
   return wrong;
 }
 
@@ -167,7 +312,7 @@ std::string ToJson(const ModelCard& card) {
     labels.push_back({{"value", label.value}, {"name", label.name}, {"colour", label.colour}});
   }
   const Preprocessing& p = card.preprocessing;
-  const Json json = {
+  Json json = {
       {"format", card.format},
       {"architecture", card.architecture},
       {"variant", card.variant},
@@ -190,6 +335,7 @@ std::string ToJson(const ModelCard& card) {
       {"licence", card.licence},
       {"provenance", card.provenance},
   };
+  if (!card.expects.empty()) json["expects"] = ExpectationsJson(card.expects);
   try {
     return json.dump();
   } catch (const Json::exception&) {
@@ -219,6 +365,7 @@ ModelCard ModelCardFromJson(const std::string& text) {
   ReadOptional(json, "plane", card.plane);
   ReadOptional(json, "wkv", card.wkv);
   if (json.contains("preprocessing")) card.preprocessing = ReadPreprocessing(json["preprocessing"]);
+  if (const Json* expects = Part(json, "expects", "")) card.expects = ReadExpectations(*expects);
   ReadOptional(json, "tta", card.tta);
   ReadOptional(json, "licence", card.licence);
   ReadOptional(json, "provenance", card.provenance);

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -36,6 +37,43 @@ struct Preprocessing {
   int context = 0;                        // neighbouring slices each side as channels: 0 or 1
 };
 
+// From `lowest` to `highest`, both included; an infinite end is not stated.
+struct Interval {
+  double lowest = -std::numeric_limits<double>::infinity();
+  double highest = std::numeric_limits<double>::infinity();
+
+  bool Stated() const;
+  bool Holds(double value) const { return value >= lowest && value <= highest; }
+};
+
+// One interval for each part of the slices that the network sees (SliceLayout): those of the card's
+// plane, or of the array as stored for "transunet".
+struct SliceIntervals {
+  Interval slices, rows, columns;
+
+  bool Stated() const { return slices.Stated() || rows.Stated() || columns.Stated(); }
+};
+
+// What the images that a model was made for have in common. An image outside of it is refused,
+// unless the user insists; an implausible volume of the result is a warning. What is not stated is
+// not checked, and lengths are not checked where the image does not state its own.
+struct Expectations {
+  SliceIntervals field_of_view_mm;  // extent: number of voxels times voxel size
+  SliceIntervals voxel_mm;
+  Interval slice_count;
+  // Of the values before the intensity rule: where the 0.5th and 99.5th percentiles lie.
+  Interval values;
+  // Pearson correlation of voxels `distance_mm` apart along that axis on which it is largest (0:
+  // of neighbours) is at least `lowest`; noise has 0. `lowest` 0 = not stated.
+  struct {
+    double distance_mm = 0;
+    double lowest = 0;
+  } correlation;
+  std::map<int, Interval> volumes_ml;  // by label value; none is stated for the background
+
+  bool empty() const;
+};
+
 // What a model file says about itself: the safetensors metadata, one JSON object under the key
 // "avocet". Files without it (official checkpoints) get an empty one.
 struct ModelCard {
@@ -50,6 +88,7 @@ struct ModelCard {
   std::string plane = "axial";    // "axial", "coronal", "sagittal"
   std::string wkv = "exact";      // "exact", "official32", "official64"
   Preprocessing preprocessing;
+  Expectations expects;
   // The most test-time averaging that the training prepared the model for: "none", "flip" (mirrored
   // columns), "flip-rot" (and quarter turns); "" = not known.
   std::string tta;
@@ -61,7 +100,12 @@ struct ModelCard {
 
 // JSON text of a card and back. Throws ModelError naming the key that is missing or wrong. Required
 // in JSON: "format", "architecture", "task", and "labels" for segmentation; the others have the
-// defaults above. Unknown keys are ignored.
+// defaults above. Unknown keys are ignored. "expects" holds what is stated, an open end as null:
+//   {"field_of_view_mm": {"rows": [200, 600], "columns": [200, 600]},   also "slices"
+//    "voxel_mm": {"rows": [0.3, 4], "columns": [0.3, 4], "slices": [null, 10]},
+//    "slices": [3, null], "values": [-1100, 4000],
+//    "correlation": {"distance_mm": 4, "lowest": 0.3},
+//    "volumes_ml": {"5": [600, 3500]}}
 std::string ToJson(const ModelCard& card);
 ModelCard ModelCardFromJson(const std::string& json);
 

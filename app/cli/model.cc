@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "app/cli/command.h"
+#include "app/core/expectation_checks.h"
 #include "app/core/model_job.h"
 
 namespace avocet::cli {
@@ -43,6 +44,42 @@ void Names(const char* label, const std::vector<std::string>& names, bool all) {
   for (const auto& name : names) std::printf("      %s\n", models::ListNames({name}, 1).c_str());
 }
 
+void PrintExpectations(const models::ModelCard& card) {
+  const models::Expectations& e = card.expects;
+  const auto field = [](const char* label, const std::string& text) {
+    if (!text.empty()) std::printf("    %-14s %s\n", label, text.c_str());
+  };
+  const auto parts = [](const models::SliceIntervals& intervals) {
+    std::string text;
+    const auto add = [&](const char* name, const models::Interval& interval) {
+      if (!interval.Stated()) return;
+      text += (text.empty() ? "" : ", ") + std::string(name) + " " + core::IntervalText(interval);
+    };
+    add("rows", intervals.rows);
+    add("columns", intervals.columns);
+    add("slices", intervals.slices);
+    return text.empty() ? text : text + " mm";
+  };
+  field("field of view", parts(e.field_of_view_mm));
+  field("voxel size", parts(e.voxel_mm));
+  if (e.slice_count.Stated()) field("slices", core::IntervalText(e.slice_count));
+  if (e.values.Stated()) field("values", core::IntervalText(e.values));
+  if (e.correlation.lowest > 0) {
+    field("correlation",
+          "at least " + Number(e.correlation.lowest) +
+              (e.correlation.distance_mm > 0 ? " at " + Number(e.correlation.distance_mm) + " mm"
+                                             : std::string(" of neighbours")));
+  }
+  std::string volumes;
+  for (const auto& label : card.labels) {
+    const auto range = e.volumes_ml.find(label.value);
+    if (range == e.volumes_ml.end() || !range->second.Stated()) continue;
+    volumes += (volumes.empty() ? "" : ", ") + label.name + " " +
+               core::IntervalText(range->second) + " ml";
+  }
+  field("volumes", volumes);
+}
+
 void PrintCard(const models::ModelCard& card) {
   std::printf("  card\n");
   const auto field = [](const char* label, const std::string& text) {
@@ -72,6 +109,7 @@ void PrintCard(const models::ModelCard& card) {
   if (p.resample == "spacing") text += " " + Number(p.pixel_mm) + " mm";
   if (p.context > 0) text += ", neighbouring slices as channels";
   field("resampling", text);
+  PrintExpectations(card);
   field("averaging", card.tta.empty() ? "" : "up to --tta " + card.tta);
   field("licence", card.licence);
   for (const auto& [key, value] : card.provenance) field(key.c_str(), value);
@@ -191,6 +229,27 @@ void AddModelConvert(CLI::App& parent, Action& action) {
       ->check(CLI::IsMember({"none", "flip", "flip-rot"}));
   command->add_option("--licence", options->licence, "Licence of the weights");
   command->add_option("--provenance", options->provenance, "KEY=VALUE; may be repeated");
+  const std::string group = "What the model was made for; another image is refused";
+  command
+      ->add_option("--expect-fov", options->expect_fov,
+                   "Least and largest field of view within the slice, mm")
+      ->expected(2)
+      ->group(group);
+  command
+      ->add_option("--expect-voxel", options->expect_voxel,
+                   "Smallest and largest pixel of the slice, mm")
+      ->expected(2)
+      ->group(group);
+  command
+      ->add_option("--expect-values", options->expect_values,
+                   "Range that holds 99 % of the values before the intensity rule")
+      ->expected(2)
+      ->group(group);
+  command
+      ->add_option("--expect-volume", options->expect_volumes,
+                   "VALUE=LOWER:HIGHER, plausible ml of a label (otherwise a warning); may be "
+                   "repeated; more can be stated with --card (\"expects\")")
+      ->group(group);
   command->callback([options, half, &action] {
     if (*half) options->dtype = "float16";
     action = [options](Progress& progress) {

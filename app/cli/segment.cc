@@ -78,7 +78,7 @@ void AddSegment(CLI::App& app, Action& action, ModeTable& modes) {
   command->add_option("--wkv", options->wkv,
                       "Arithmetic of the Bi-WKV operator: exact, official (default: the model's)");
   command->add_flag("--force", options->force,
-                    "Run although the image does not look right for the model");
+                    "Run although the image does not fit the model's card; the manifest says so");
   command->add_option("--device", options->device.text, "auto, cpu, cuda or cuda:N")
       ->capture_default_str();
   command->add_flag("--cuda-graph", options->device.graph,

@@ -5,7 +5,12 @@
 #include <cmath>
 
 #include "app/base/error.h"
+#include "app/core/expectation_checks.h"
+#include "app/core/intensity_fit.h"
 #include "app/core/machine.h"
+#include "app/core/translation_checks.h"
+#include "app/core/value_facts.h"
+#include "models/predict/slice_layout.h"
 
 namespace avocet::core {
 
@@ -60,44 +65,87 @@ bool LooksLikeLabelMap(const std::vector<float>& values, const std::array<int64_
   return found <= 4 || (pairs > 0 && equal > 0.55 * pairs);
 }
 
+void KnownOfImage::AddTo(io::Volume& image) const {
+  if (image.modality.empty()) image.modality = modality;
+  image.assumed.orientation |= assumed.orientation;
+  image.assumed.in_plane_size |= assumed.in_plane_size;
+  image.assumed.slice_distance |= assumed.slice_distance;
+}
+
+models::ModelCard CardFor(const models::ModelCard& card, bool as_stored) {
+  models::ModelCard used = card;
+  if (as_stored) used.preprocessing.intensity = "none";
+  return used;
+}
+
+namespace {
+
+// "" or why the modality is another one than the card's.
+std::string ModalityRefusal(const io::Volume& image, const ValueFacts& facts,
+                            const models::ModelCard& card) {
+  if (card.modality.empty() || card.modality == "OT") return "";
+  if (!image.modality.empty() && image.modality != "OT") {
+    if (image.modality == card.modality) return "";
+    return "its header says " + image.modality + ", and the model was made for " + card.modality;
+  }
+  if (card.modality == "CT") return "";  // whether the values are CT's is the intensity rule's part
+  // Of resampled MR some voxels undershoot, but few, and little compared with the bright ones.
+  const bool hounsfield = facts.lowest <= -200 && facts.percentile_1 <= -100 &&
+                          facts.percentile_1 < -0.1 * facts.percentile_99_5;
+  const bool padded = facts.padded && facts.padding <= -900 && facts.percentile_1 < -20;
+  if (hounsfield || padded) {
+    return "its values run from " + RangeText(facts.lowest, facts.highest) +
+           ", which is CT (Hounsfield units) or a phase image, and the model was made for " +
+           card.modality;
+  }
+  if (LooksLikeShiftedCt(facts)) {
+    return "its values run from " + RangeText(facts.lowest, facts.highest) +
+           " with soft tissue near 1024, which is CT stored with 1024 added, and the model was "
+           "made for " +
+           card.modality;
+  }
+  return "";
+}
+
+}  // namespace
+
 ImageCheck CheckImage(const io::Volume& image, const std::vector<float>& values,
                       const models::ModelCard& card) {
   ImageCheck check;
-  int64_t not_finite = 0;
-  float lowest = INFINITY;
-  float highest = -INFINITY;
-  for (const float value : values) {
-    if (!std::isfinite(value)) {
-      ++not_finite;
-      continue;
-    }
-    lowest = std::min(lowest, value);
-    highest = std::max(highest, value);
+  const bool translates = card.task == "translation";
+  const ValueFacts facts = MeasureValues(values);
+  if (facts.not_finite > 0) {
+    check.warnings.push_back(std::to_string(facts.not_finite) +
+                             " voxels are not finite numbers; they were taken as " +
+                             (translates ? "the darkest value" : "0"));
   }
-  if (!(highest > lowest)) {
-    check.refusal = "all its voxels have the same value, so there is nothing to segment";
+  if (!(facts.highest > facts.lowest)) {
+    check.refusal = std::string("all its voxels have the same value, so there is nothing to ") +
+                    (translates ? "translate" : "segment");
     return check;
   }
-  if (not_finite > 0) {
-    check.warnings.push_back(std::to_string(not_finite) +
-                             " voxels are not finite numbers; they were taken as 0");
+  const IntensityFit fit = FitIntensity(image, facts, card);
+  check.as_stored = fit.as_stored;
+  if (!fit.note.empty()) check.warnings.push_back(fit.note);
+  const std::string plane =
+      translates ? models::ChoosePlane({values.data(), image.geometry.size, image.geometry.spacing,
+                                        image.geometry.direction},
+                                       card.plane)
+                 : card.plane;
+  const auto next = [&](const auto& reason) {
+    if (check.refusal.empty()) check.refusal = reason();
+  };
+  next([&]() -> std::string {
+    if (!LooksLikeLabelMap(values, image.geometry.size)) return "";
+    return "it looks like a label map (few whole numbers in homogeneous regions), not like an "
+           "image; give the image";
+  });
+  if (translates) {
+    next([&] { return TranslationRefusal(image, values, card, check.warnings); });
   }
-  if (LooksLikeLabelMap(values, image.geometry.size)) {
-    check.refusal =
-        "it looks like a label map (few whole numbers in homogeneous regions), not like an image; "
-        "give the image, or use --force";
-    return check;
-  }
-  if (!card.modality.empty()) {
-    if (!image.modality.empty() && image.modality != card.modality) {
-      check.warnings.push_back("the image is " + image.modality + ", but the model was made for " +
-                               card.modality + "; do not trust the mask");
-    } else if (card.modality != "CT" && image.modality.empty() && lowest <= -900) {
-      check.warnings.push_back("the values reach down to " + std::to_string(std::lround(lowest)) +
-                               ", which looks like CT, but the model was made for " +
-                               card.modality + "; do not trust the mask");
-    }
-  }
+  next([&] { return ModalityRefusal(image, facts, card); });
+  next([&] { return fit.refusal; });
+  next([&] { return ExpectationRefusal(image, values, facts, card, plane); });
   return check;
 }
 

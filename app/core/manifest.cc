@@ -60,9 +60,50 @@ std::string ToJson(const Manifest& manifest) {
   for (const auto& [label, millilitres] : manifest.volumes_ml) {
     json["volumes_ml"][label] = std::round(millilitres * 1e4) / 1e4;
   }
+  if (!manifest.implausible.empty()) json["implausible"] = ordered_json::array();
+  for (const ImplausibleVolume& each : manifest.implausible) {
+    const auto end = [](double ml) {
+      return std::isfinite(ml) ? ordered_json(ml) : ordered_json(nullptr);
+    };
+    json["implausible"].push_back(
+        {{"label", each.label},
+         {"value", each.value},
+         {"volume_ml", std::round(each.ml * 1e4) / 1e4},
+         {"expected_ml", {end(each.range.lowest), end(each.range.highest)}}});
+  }
+  if (!manifest.overridden.empty()) json["refusal_overridden"] = manifest.overridden;
   json["warnings"] = manifest.warnings;
   json["notice"] = "Research use, not for diagnosis";
   return Dump(json);
+}
+
+ManifestDoubts DoubtsOf(const std::string& manifest_json) {
+  ManifestDoubts doubts;
+  const auto json = nlohmann::json::parse(manifest_json, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return doubts;
+  const auto text = [](const nlohmann::json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+  };
+  doubts.overridden = text(json, "refusal_overridden");
+  const auto list = json.find("implausible");
+  if (list == json.end() || !list->is_array()) return doubts;
+  for (const auto& each : *list) {
+    if (!each.is_object()) continue;
+    const auto ml = each.find("volume_ml");
+    const auto range = each.find("expected_ml");
+    if (ml == each.end() || !ml->is_number()) continue;
+    models::Interval expected;
+    if (range != each.end() && range->is_array() && range->size() == 2) {
+      if ((*range)[0].is_number()) expected.lowest = (*range)[0];
+      if ((*range)[1].is_number()) expected.highest = (*range)[1];
+    }
+    char volume[32];
+    std::snprintf(volume, sizeof volume, "%.4g", ml->get<double>());
+    doubts.implausible.push_back(text(each, "label") + ": " + volume + " ml, expected " +
+                                 IntervalText(expected) + " ml");
+  }
+  return doubts;
 }
 
 std::string LabelsJson(const std::vector<models::LabelInfo>& labels) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/core/expectation_checks.h"
 #include "models/model_card.h"
 
 namespace avocet::core {
@@ -28,6 +29,8 @@ struct Manifest {
   std::string device;
   double seconds = 0;
   std::vector<std::pair<std::string, double>> volumes_ml;  // per foreground label
+  std::vector<ImplausibleVolume> implausible;              // of those
+  std::string overridden;  // "" or why the image was refused, had the user not insisted
   std::vector<std::pair<std::string, double>>
       figures;  // measured on the result, with units in names
   std::vector<std::string> warnings;
@@ -35,6 +38,15 @@ struct Manifest {
 
 // JSON with the program's version and the time (UTC) added.
 std::string ToJson(const Manifest& manifest);
+
+// What a manifest says against its result.
+struct ManifestDoubts {
+  std::string overridden;                // as in Manifest
+  std::vector<std::string> implausible;  // "liver: 2 ml, 600 to 3500 ml expected"
+
+  bool Any() const { return !overridden.empty() || !implausible.empty(); }
+};
+ManifestDoubts DoubtsOf(const std::string& manifest_json);  // none of what is no manifest
 
 // {"labels": [{"value", "name", "colour"}...]}: values found in a mask and what they mean.
 std::string LabelsJson(const std::vector<models::LabelInfo>& labels);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 #include <unordered_set>
 
 #include "app/base/error.h"
@@ -53,6 +54,45 @@ std::vector<LabelInfo> MakeLabels(const std::vector<std::string>& texts) {
   return labels;
 }
 
+// "5=600:3500" -> label 5 and its range of volumes. Throws OptionError.
+std::pair<int, models::Interval> ParseVolume(const std::string& text) {
+  int label = 0;
+  models::Interval range;
+  char rest = 0;
+  if (std::sscanf(text.c_str(), "%d=%lf:%lf%c", &label, &range.lowest, &range.highest, &rest) !=
+          3 ||
+      !(range.lowest <= range.highest)) {
+    throw OptionError("--expect-volume: '" + text +
+                      "' is not VALUE=LOWER:HIGHER, a label's value and two volumes in ml");
+  }
+  return {label, range};
+}
+
+// What the published data sets have in common, with room for other scanners and patients. Lengths
+// in the slice: abdominal CT has fields of view of some 280 to 500 mm, cardiac cine MR of 250 to
+// 500 mm. Volumes: of adults, from atrophy or contraction to marked enlargement; organs that may be
+// absent, empty or only partly in the image have no lower end.
+models::Expectations PresetExpectations(const std::string& preset) {
+  models::Expectations e;
+  if (preset == "synapse") {
+    e.field_of_view_mm.rows = {150, 600};
+    e.field_of_view_mm.columns = {200, 600};
+    e.voxel_mm.rows = e.voxel_mm.columns = {0.3, 4};
+    e.voxel_mm.slices = {0.3, 12};
+    e.values = {-4096, 4096};
+    e.correlation.lowest = 0.4;
+    e.volumes_ml = {{1, {20, 600}},   {2, {0, 400}},  {3, {40, 700}},  {4, {40, 700}},
+                    {5, {500, 4500}}, {6, {15, 300}}, {7, {30, 2500}}, {8, {15, 3000}}};
+  } else {
+    e.field_of_view_mm.rows = e.field_of_view_mm.columns = {150, 600};
+    e.voxel_mm.rows = e.voxel_mm.columns = {0.5, 4};
+    e.voxel_mm.slices = {1, 20};
+    e.correlation.lowest = 0.4;
+    e.volumes_ml = {{1, {10, 700}}, {2, {30, 600}}, {3, {5, 700}}};
+  }
+  return e;
+}
+
 // The published protocols: spec/rwkv_unet.md 14 and 16.1.
 void ApplyPreset(const std::string& preset, ModelCard& card) {
   card.plane = "axial";
@@ -74,6 +114,22 @@ void ApplyPreset(const std::string& preset, ModelCard& card) {
     card.preprocessing.lower = 0;
     card.preprocessing.upper = 100;
   }
+  card.expects = PresetExpectations(preset);
+}
+
+void ApplyExpectations(const ModelConvertOptions& options, models::Expectations& e) {
+  const auto pair = [](const std::vector<double>& ends, models::Interval& into) {
+    if (ends.size() == 2) into = {ends[0], ends[1]};
+  };
+  pair(options.expect_fov, e.field_of_view_mm.rows);
+  pair(options.expect_fov, e.field_of_view_mm.columns);
+  pair(options.expect_voxel, e.voxel_mm.rows);
+  pair(options.expect_voxel, e.voxel_mm.columns);
+  pair(options.expect_values, e.values);
+  for (const std::string& text : options.expect_volumes) {
+    const auto [label, range] = ParseVolume(text);
+    e.volumes_ml[label] = range;
+  }
 }
 
 bool IsTranslation(const LayoutReport& layout) { return layout.architecture == "fs-rwkv"; }
@@ -86,7 +142,10 @@ std::string OfficialWkv(const LayoutReport& layout) {
 void ApplyOptions(const ModelConvertOptions& options, const LayoutReport& layout, ModelCard& card) {
   if (!options.preset.empty()) ApplyPreset(options.preset, card);
   if (!options.name.empty()) card.name = options.name;
-  if (!options.labels.empty()) card.labels = MakeLabels(options.labels);
+  if (!options.labels.empty()) {
+    card.labels = MakeLabels(options.labels);
+    card.expects.volumes_ml.clear();  // of other labels
+  }
   if (!options.modality.empty()) card.modality = options.modality;
   if (!options.plane.empty()) card.plane = options.plane;
   if (!options.wkv.empty())
@@ -101,6 +160,7 @@ void ApplyOptions(const ModelConvertOptions& options, const LayoutReport& layout
     std::copy_n(options.size.begin(), 2, card.preprocessing.size.begin());
   if (options.pixel_mm > 0) card.preprocessing.pixel_mm = options.pixel_mm;
   if (options.input_channels > 0) card.input_channels = options.input_channels;
+  ApplyExpectations(options, card.expects);
   if (!options.tta.empty()) card.tta = options.tta;
   if (!options.licence.empty()) card.licence = options.licence;
   for (const std::string& entry : options.provenance) {
@@ -226,6 +286,13 @@ std::string ModelConvertOptions::Check() const {
   }
   if (!range.empty() && range.size() != 2) return "--range takes two numbers, lower and upper";
   if (!size.empty() && size.size() != 2) return "--size takes two numbers, rows and columns";
+  for (const auto& [name, ends] :
+       {std::pair("--expect-fov", &expect_fov), std::pair("--expect-voxel", &expect_voxel),
+        std::pair("--expect-values", &expect_values)}) {
+    if (!ends->empty() && (ends->size() != 2 || !((*ends)[0] <= (*ends)[1]))) {
+      return std::string(name) + " takes two numbers, the lower one first";
+    }
+  }
   for (const std::string& entry : provenance) {
     const size_t equals = entry.find('=');
     if (equals == std::string::npos || equals == 0) {

@@ -70,6 +70,10 @@ struct ModelConvertOptions {
   std::string tta;
   std::string licence;
   std::vector<std::string> provenance;  // "KEY=VALUE"
+  // Of the card's "expects", two numbers each, lower and upper: the field of view and the voxels
+  // within the slice in mm, and the values before the intensity rule.
+  std::vector<double> expect_fov, expect_voxel, expect_values;
+  std::vector<std::string> expect_volumes;  // "VALUE=LOWER:HIGHER" in ml, of a label
 
   // "" when valid, otherwise one sentence saying what is wrong.
   std::string Check() const;

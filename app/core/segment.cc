@@ -12,6 +12,7 @@
 #include "app/core/batch.h"
 #include "app/core/engine_jobs.h"
 #include "app/core/image_checks.h"
+#include "app/core/intensity_fit.h"
 #include "app/core/manifest.h"
 #include "app/core/mask_file.h"
 #include "app/core/output_files.h"
@@ -147,6 +148,7 @@ class Segmenter {
     UpdateOrThrow(progress, 0, name + ": reading");
     PartOf reading(progress, 0, 0.05);
     io::Volume image = ReadInput(input, options_.regularise, reading);
+    options_.known.AddTo(image);
     const bool to_seg = io::FormatByName(item.output) == &io::DicomFormat();
     io::SourceSeries series;
     if (to_seg) {  // what it cannot be written on is said before minutes of computing
@@ -159,29 +161,37 @@ class Segmenter {
     std::vector<std::string> warnings = image.notes;
     const std::vector<float> values = image.ToFloat();
     const ImageCheck check = CheckImage(image, values, model_.card);
-    if (!check.refusal.empty() && !options_.force) {
-      throw IoError("'" + item.input.string() + "' cannot be segmented: " + check.refusal);
+    if (!check.refusal.empty()) {
+      if (!options_.force) {
+        throw IoError("'" + item.input.string() + "' is not segmented: " + check.refusal + "; " +
+                      options_.how_to_force);
+      }
+      warnings.push_back("segmented as the user wished, although " + check.refusal);
     }
     warnings.insert(warnings.end(), check.warnings.begin(), check.warnings.end());
     for (const std::string& warning : warnings) progress.Warn(name + ": " + warning);
     std::vector<std::byte>().swap(image.data);  // only geometry and header are needed from here on
 
+    const models::ModelCard card = CardFor(model_.card, check.as_stored);
     const models::Prediction prediction =
-        Predict(image.geometry, values, [&](int64_t done, int64_t total) {
+        Predict(card, image.geometry, values, [&](int64_t done, int64_t total) {
           UpdateOrThrow(progress, 0.05 + 0.9 * done / total,
                         name + ": slice " + std::to_string(done) + " of " + std::to_string(total));
         });
     MeasureVolumes(image.geometry, prediction.labels, item);
-    UpdateOrThrow(progress, 0.96, name + ": writing");
     const size_t told = warnings.size();
-    Write(image, prediction, item, to_seg ? &series : nullptr, start, warnings,
+    item.implausible = FindImplausible(image, item.volumes_ml, model_.card);
+    for (const ImplausibleVolume& each : item.implausible) warnings.push_back(each.Sentence());
+    UpdateOrThrow(progress, 0.96, name + ": writing");
+    Write(image, prediction, item, check, to_seg ? &series : nullptr, start, warnings,
           FilesOf(input, image));
     for (size_t w = told; w < warnings.size(); ++w) progress.Warn(name + ": " + warnings[w]);
     item.seconds = SecondsSince(start);
   }
 
  private:
-  models::Prediction Predict(const io::Geometry& geometry, const std::vector<float>& values,
+  models::Prediction Predict(const models::ModelCard& card, const io::Geometry& geometry,
+                             const std::vector<float>& values,
                              const models::SliceProgress& progress) {
     models::VolumeView view;
     view.values = values.data();
@@ -196,7 +206,7 @@ class Segmenter {
       const at::Tensor input = slices.to(model_.device);
       return graphed_ ? graphed_->Forward(input) : model_.network->Forward(input);
     };
-    return models::PredictVolume(logits, model_.card, view, options, progress);
+    return models::PredictVolume(logits, card, view, options, progress);
   }
 
   void CheckMemory(const io::Volume& image, const std::string& name) const {
@@ -219,7 +229,7 @@ class Segmenter {
   }
 
   void Write(const io::Volume& image, const models::Prediction& prediction, const SegmentCase& item,
-             const io::SourceSeries* series, Clock::time_point start,
+             const ImageCheck& check, const io::SourceSeries* series, Clock::time_point start,
              std::vector<std::string>& warnings, const std::vector<fs::path>& files) const {
     OutputSet outputs;
     io::Volume mask = io::ZerosLike(
@@ -243,7 +253,7 @@ class Segmenter {
     io::WriteFileAtomically(outputs.Begin(Beside(item.output, ".labels.json")), LabelsJson(labels));
     io::WriteFileAtomically(outputs.Begin(Beside(item.output, ".labels.txt")),
                             LabelsItkSnap(labels));
-    Manifest manifest = ManifestFor(item, files);
+    Manifest manifest = ManifestFor(item, check, files);
     manifest.seconds = SecondsSince(start);
     manifest.warnings = warnings;
     io::WriteFileAtomically(outputs.Begin(Beside(item.output, ".manifest.json")), ToJson(manifest));
@@ -281,7 +291,8 @@ class Segmenter {
     return write;
   }
 
-  Manifest ManifestFor(const SegmentCase& item, const std::vector<fs::path>& files) const {
+  Manifest ManifestFor(const SegmentCase& item, const ImageCheck& check,
+                       const std::vector<fs::path>& files) const {
     Manifest manifest;
     manifest.job = "segment";
     manifest.input = item.input;
@@ -300,9 +311,6 @@ class Segmenter {
                         {"regularise", options_.regularise ? "true" : "false"},
                         {"device", options_.device.text}};
     const models::Preprocessing& steps = model_.card.preprocessing;
-    char bounds[96];
-    std::snprintf(bounds, sizeof bounds, " [%g, %g]", steps.lower, steps.upper);
-    const bool bounded = steps.intensity == "percentile" || steps.intensity == "window";
     char resampling[96] = "";
     if (steps.resample == "spacing") {
       std::snprintf(resampling, sizeof resampling, " %g mm", steps.pixel_mm);
@@ -313,11 +321,14 @@ class Segmenter {
     manifest.protocol = {{"architecture", model_.card.architecture + " " + model_.card.variant},
                          {"wkv", model_.card.wkv},
                          {"plane", steps.resample == "transunet" ? "as stored" : model_.card.plane},
-                         {"intensity", steps.intensity + (bounded ? bounds : "")},
+                         {"intensity", check.as_stored ? kScaledAlready : RuleText(steps)},
                          {"resample", steps.resample + resampling},
                          {"context_slices", std::to_string(steps.context)}};
+    if (check.as_stored) manifest.protocol.emplace_back("intensity_not_applied", RuleText(steps));
+    manifest.overridden = check.refusal;
     manifest.device = DescribeDevice(model_.device);
     manifest.volumes_ml = item.volumes_ml;
+    manifest.implausible = item.implausible;
     return manifest;
   }
 

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "app/core/device.h"
+#include "app/core/expectation_checks.h"
+#include "app/core/image_checks.h"
 #include "app/core/output_plan.h"
 
 namespace avocet::core {
@@ -25,7 +27,9 @@ struct SegmentOptions {
   int batch = 8;                      // slices a batch, >= 1
   std::string precision = "float32";  // of matrix products; also "bfloat16", on a GPU "tf32"
   std::string wkv;                    // "" = what the model says
-  bool force = false;                 // run although the image does not fit the model's metadata
+  bool force = false;                 // run although the image does not fit the model's card
+  std::string how_to_force = "use --force if you know better";  // in the front end's own words
+  KnownOfImage known;                                           // of all inputs
   DeviceRequest device;
 
   std::string Check() const;
@@ -38,6 +42,7 @@ struct SegmentCase {
   std::string error;  // "" on success
   double seconds = 0;
   std::vector<std::pair<std::string, double>> volumes_ml;  // per foreground label
+  std::vector<ImplausibleVolume> implausible;              // those that the model's card doubts
 };
 
 struct SegmentResult {

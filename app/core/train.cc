@@ -14,6 +14,8 @@
 #include "app/core/msd_dataset.h"
 #include "app/core/torch_errors.h"
 #include "app/core/train_setup.h"
+#include "app/core/training_expectations.h"
+#include "io/file_util.h"
 #include "io/volume_io.h"
 #include "models/rwkv_unet/rwkv_unet.h"
 #include "models/training/start.h"
@@ -36,7 +38,8 @@ models::AugmentationRecipe RecipeOf(const TrainOptions& o) {
 
 // The pair as numbers; throws IoError saying what does not fit.
 models::TrainingCase ReadCase(const MsdPair& pair,
-                              const std::map<uint16_t, uint8_t>& class_of_value) {
+                              const std::map<uint16_t, uint8_t>& class_of_value, bool held_out,
+                              TrainingExpectations& expectations, Progress& progress) {
   const io::Volume image = io::ReadVolume(pair.image);
   const io::Volume label = io::ReadVolume(pair.label);
   if (image.components != 1 || image.frames != 1) {
@@ -65,6 +68,12 @@ models::TrainingCase ReadCase(const MsdPair& pair,
                     ", which dataset.json does not name");
     }
     one.classes[i] = found->second;
+  }
+  one.as_stored = expectations.CheckRule(image, one.values, pair.image.string(), progress);
+  if (!held_out) {
+    std::vector<int64_t> voxels(class_of_value.size());
+    for (const uint8_t c : one.classes) ++voxels[c];
+    expectations.Add(image, one.values, voxels);
   }
   return one;
 }
@@ -201,6 +210,8 @@ TrainResult TrainOnFolder(const TrainOptions& given, Progress& progress) {
   for (size_t c = 0; c < dataset.labels.size(); ++c) {
     class_of_value[static_cast<uint16_t>(dataset.labels[c].value)] = static_cast<uint8_t>(c);
   }
+  models::ModelCard card = CardOf(options, dataset);
+  TrainingExpectations expectations(card);
   TrainResult result;
   std::vector<models::TrainingCase> training, validation;
   for (size_t i = 0; i < dataset.pairs.size(); ++i) {
@@ -208,7 +219,9 @@ TrainResult TrainOnFolder(const TrainOptions& given, Progress& progress) {
         progress, Progress::kUnknown,
         "reading case " + std::to_string(i + 1) + "/" + std::to_string(dataset.pairs.size()));
     try {
-      (held_out[i] ? validation : training).push_back(ReadCase(dataset.pairs[i], class_of_value));
+      (held_out[i] ? validation : training)
+          .push_back(
+              ReadCase(dataset.pairs[i], class_of_value, held_out[i], expectations, progress));
     } catch (const IoError& error) {
       progress.Warn(std::string(error.what()) + "; the case is left out");
       ++result.skipped_cases;
@@ -232,6 +245,7 @@ TrainResult TrainOnFolder(const TrainOptions& given, Progress& progress) {
     card.provenance["start"] = DescribeStart(result.start);
     from.reset();  // the training needs the memory
   }
+  card.expects = expectations.Result();
   card.provenance["data"] = dataset.name + ", " + std::to_string(training.size()) +
                             " training cases, " + std::to_string(validation.size()) +
                             " validation cases";

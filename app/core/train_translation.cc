@@ -15,6 +15,7 @@
 #include "app/core/pair_files.h"
 #include "app/core/torch_errors.h"
 #include "app/core/train_setup.h"
+#include "app/core/training_expectations.h"
 #include "app/core/translation_checks.h"
 #include "io/volume_io.h"
 #include "models/fs_rwkv/load_fs_rwkv.h"
@@ -253,6 +254,7 @@ TrainTranslationResult TrainOnPairs(const TrainTranslationOptions& given, Progre
   models::ModelCard card = CardOf(o, config.sizes);
   std::vector<models::PairStack> training, validation;
   std::vector<ImageStatistics> statistics;
+  TrainingExpectations expectations(card);
   const size_t total = split.training.size() + split.validation.size();
   for (const bool held_out : {false, true}) {
     for (const PairFile& file : held_out ? split.validation : split.training) {
@@ -260,16 +262,22 @@ TrainTranslationResult TrainOnPairs(const TrainTranslationOptions& given, Progre
                     "reading pair " + std::to_string(training.size() + validation.size() + 1) +
                         "/" + std::to_string(total));
       const models::PairCase one = ReadPair(o, file, held_out, progress);
+      io::Volume image;  // geometry only, for the statistics
+      image.geometry.size = one.size;
+      image.geometry.spacing = one.spacing;
+      image.geometry.direction = one.direction;
+      if (!one.picture && !o.force) {
+        expectations.CheckRule(image, one.source, file.source.string(), progress);
+        expectations.CheckRule(image, one.target, file.target.string(), progress);
+      }
       if (!one.picture && !held_out) {
-        io::Volume image;  // geometry only, for the statistics
-        image.geometry.size = one.size;
-        image.geometry.spacing = one.spacing;
-        image.geometry.direction = one.direction;
         statistics.push_back(MeasureImage(image, one.source, card));
+        expectations.Add(image, one.source, {});
       }
       (held_out ? validation : training).push_back(models::MakeStack(one, card, o.shared_scale));
     }
   }
+  card.expects = expectations.Result();
   card.provenance["data"] = std::to_string(split.training.size()) + " training pairs, " +
                             std::to_string(split.validation.size()) + " validation pairs";
   card.provenance["training_cases"] = Joined(split.training);

@@ -12,6 +12,7 @@
 #include "app/core/comparison_strip.h"
 #include "app/core/engine_jobs.h"
 #include "app/core/image_checks.h"
+#include "app/core/intensity_fit.h"
 #include "app/core/manifest.h"
 #include "app/core/output_files.h"
 #include "app/core/output_plan.h"
@@ -125,18 +126,19 @@ class Translator {
     UpdateOrThrow(progress, 0, name + ": reading");
     PartOf reading(progress, 0, 0.05);
     io::Volume image = ReadInput(input, options_.regularise, reading);
+    options_.known.AddTo(image);
     RequireGreyVolume(image, item.input.string(), "translate");
     CheckMemory(image, item.input.string());
     std::vector<std::string> warnings = image.notes;
     const std::vector<float> values = image.ToFloat();
     std::vector<std::byte>().swap(image.data);  // only geometry and header are needed from here on
-    const ImageCheck check = CheckTranslationInput(image, values, model_.card);
+    const ImageCheck check = CheckImage(image, values, model_.card);
     if (!check.refusal.empty()) {
       if (!options_.force) {
-        throw IoError("'" + item.input.string() + "' is not translated: " + check.refusal +
-                      "; use --force if you know better");
+        throw IoError("'" + item.input.string() + "' is not translated: " + check.refusal + "; " +
+                      options_.how_to_force);
       }
-      warnings.push_back("translated by --force although " + check.refusal);
+      warnings.push_back("translated as the user wished, although " + check.refusal);
     }
     warnings.insert(warnings.end(), check.warnings.begin(), check.warnings.end());
     for (const std::string& warning : warnings) progress.Warn(name + ": " + warning);
@@ -147,7 +149,7 @@ class Translator {
     translate.batch = Batch();
     translate.plane =
         options_.plane == "auto" ? models::ChoosePlane(view, model_.card.plane) : options_.plane;
-    translate.preprocessing = model_.card.preprocessing;
+    translate.preprocessing = CardFor(model_.card, check.as_stored).preprocessing;
     std::vector<uint8_t> head;
     if (options_.head_only) {
       head = preprocess::HeadMask(values.data(), image.geometry.size);
@@ -170,7 +172,7 @@ class Translator {
     item.slice_difference_output = translation.consistency.output;
     item.slice_difference_change = translation.consistency.change;
     UpdateOrThrow(progress, 0.96, name + ": writing");
-    Write(image, values, translation, item, start, warnings, FilesOf(input, image));
+    Write(image, values, translation, item, check, start, warnings, FilesOf(input, image));
     item.seconds = SecondsSince(start);
   }
 
@@ -184,8 +186,8 @@ class Translator {
 
   void Write(const io::Volume& image, const std::vector<float>& values,
              const models::Translation& translation, const TranslateCase& item,
-             Clock::time_point start, const std::vector<std::string>& warnings,
-             const std::vector<fs::path>& files) const {
+             const ImageCheck& check, Clock::time_point start,
+             const std::vector<std::string>& warnings, const std::vector<fs::path>& files) const {
     OutputSet outputs;
     io::Volume result = io::ZerosLike(image, io::VoxelType::kFloat32);
     std::copy(translation.values.begin(), translation.values.end(), result.As<float>());
@@ -199,6 +201,13 @@ class Translator {
     }
     Manifest manifest = ManifestFor(item, translation, files);
     manifest.seconds = SecondsSince(start);
+    manifest.overridden = check.refusal;
+    if (check.as_stored) {
+      for (auto& [key, text] : manifest.protocol) {
+        if (key == "intensity") text = kScaledAlready;
+      }
+      manifest.protocol.emplace_back("intensity_not_applied", RuleText(model_.card.preprocessing));
+    }
     manifest.warnings = warnings;
     manifest.warnings.insert(manifest.warnings.begin(), kTranslateNotice);
     io::WriteFileAtomically(outputs.Begin(Beside(item.output, ".manifest.json")), ToJson(manifest));

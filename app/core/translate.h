@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/core/device.h"
+#include "app/core/image_checks.h"
 #include "app/core/output_plan.h"
 
 namespace avocet::core {
@@ -26,7 +27,9 @@ struct TranslateOptions {
   bool head_only = false;   // outside of the head the input is kept
   bool plain_name = false;  // files in a folder keep their names, without "_synthetic"
   bool picture = false;     // also write NAME.png: middle slices of input, output, difference
-  bool force = false;       // run although the image does not look right for the model
+  bool force = false;       // run although the image does not fit the model's card
+  std::string how_to_force = "use --force if you know better";  // in the front end's own words
+  KnownOfImage known;                                           // of all inputs
   DeviceRequest device;
 
   std::string Check() const;

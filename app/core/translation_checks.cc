@@ -159,25 +159,13 @@ ImageStatistics MeasureImage(const io::Volume& image, const std::vector<float>& 
   return s;
 }
 
-ImageCheck CheckTranslationInput(const io::Volume& image, const std::vector<float>& values,
-                                 const models::ModelCard& card) {
-  ImageCheck check;
-  int64_t not_finite = 0;
-  for (const float v : values) not_finite += !std::isfinite(v);
-  if (not_finite > 0) {
-    check.warnings.push_back(
-        std::to_string(not_finite) +
-        " voxels are not finite numbers; they were taken as the darkest value");
-  }
+std::string TranslationRefusal(const io::Volume& image, const std::vector<float>& values,
+                               const models::ModelCard& card, std::vector<std::string>& warnings) {
   const ImageStatistics s = MeasureImage(image, values, card);
-  if (!(s.highest > s.lowest)) {
-    check.refusal = "all its voxels have the same value, so there is nothing to translate";
-    return check;
-  }
   const auto trained = card.provenance.find("constant_share");
   if (trained != card.provenance.end() &&
       s.constant > std::strtod(trained->second.c_str(), nullptr) + 0.2) {
-    check.warnings.push_back(
+    warnings.push_back(
         Percent(s.constant) +
         " of its voxels have exactly the lowest value (a masked background?), unlike the model's "
         "training images; expect artefacts in the air and at the rim (--head-only keeps the "
@@ -185,32 +173,30 @@ ImageCheck CheckTranslationInput(const io::Volume& image, const std::vector<floa
   }
   const std::string wanted = card.modality.empty() ? "MR" : card.modality;
   if (!image.modality.empty() && image.modality != wanted) {
-    check.refusal = "its header says " + image.modality + ", and the model was made for " + wanted;
-  } else if (LooksLikeLabelMap(values, image.geometry.size)) {
-    check.refusal =
-        "it looks like a label map (few whole numbers in homogeneous regions), not like an image";
-  } else if (wanted == "MR" && s.lowest <= -200 && s.percentile_1 <= -100) {
-    check.refusal = "its values reach down to " + Rounded(s.lowest) +
-                    ", which is CT (Hounsfield units) or a phase image, not magnitude MR";
-  } else if (wanted == "MR" && s.percentile_1 < -0.6 * s.percentile_99_5) {
-    check.refusal =
-        "its values are as much below 0 as above, like those of a phase or difference image; "
-        "magnitude MR is wanted";
-  } else if (DistinctValues(values) < kFewestValues) {
-    check.refusal = "it holds fewer than " + std::to_string(kFewestValues) +
-                    " different values, like a label map or a mask";
-  } else if (s.dark_rim < (IsPicture(image) ? kDarkRimOfPictures : kDarkRim)) {
-    check.refusal =
-        "only " + Percent(s.dark_rim) +
-        " of the rim of its slices is dark, so it is no head in air (a photo, a crop, or "
-        "an inverted image?)";
-  } else if (wanted == "MR" && (s.crowding > kCrowding || LooksLikeShiftedCt(s))) {
-    check.refusal = Percent(s.crowding) +
-                    " of its foreground has nearly the same value, as in CT; MR tissues differ";
-  } else {
-    check.refusal = ContrastRefusal(s, card);
+    return "its header says " + image.modality + ", and the model was made for " + wanted;
   }
-  return check;
+  if (wanted == "MR" && s.lowest <= -200 && s.percentile_1 <= -100) {
+    return "its values reach down to " + Rounded(s.lowest) +
+           ", which is CT (Hounsfield units) or a phase image, not magnitude MR";
+  }
+  if (wanted == "MR" && s.percentile_1 < -0.6 * s.percentile_99_5) {
+    return "its values are as much below 0 as above, like those of a phase or difference image; "
+           "magnitude MR is wanted";
+  }
+  if (DistinctValues(values) < kFewestValues) {
+    return "it holds fewer than " + std::to_string(kFewestValues) +
+           " different values, like a label map or a mask";
+  }
+  if (s.dark_rim < (IsPicture(image) ? kDarkRimOfPictures : kDarkRim)) {
+    return "only " + Percent(s.dark_rim) +
+           " of the rim of its slices is dark, so it is no head in air (a photo, a crop, or "
+           "an inverted image?)";
+  }
+  if (wanted == "MR" && (s.crowding > kCrowding || LooksLikeShiftedCt(s))) {
+    return Percent(s.crowding) +
+           " of its foreground has nearly the same value, as in CT; MR tissues differ";
+  }
+  return ContrastRefusal(s, card);
 }
 
 std::vector<std::pair<std::string, std::string>> TrainingStatistics(

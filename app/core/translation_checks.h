@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "app/core/image_checks.h"
 #include "io/volume.h"
 #include "models/model_card.h"
 
@@ -34,14 +33,14 @@ struct ImageStatistics {
 ImageStatistics MeasureImage(const io::Volume& image, const std::vector<float>& values,
                              const models::ModelCard& card);
 
-// Refused (--force overrides): constant images, label maps, colour, another modality in the header,
-// CT (by its values), phase and other signed images, pictures and crops without dark surroundings,
-// and, where the model's card says what its training images had ("head_quartiles" in its
-// provenance), another contrast.
-ImageCheck CheckTranslationInput(const io::Volume& image, const std::vector<float>& values,
-                                 const models::ModelCard& card);
+// The part of CheckImage that is translation's own: "" or why the image is no magnitude MR of a
+// head. Refused: another modality in the header, CT (by its values), phase and other signed images,
+// pictures and crops without dark surroundings, and, where the model's card says what its training
+// images had ("head_quartiles" in its provenance), another contrast. Adds to `warnings`.
+std::string TranslationRefusal(const io::Volume& image, const std::vector<float>& values,
+                               const models::ModelCard& card, std::vector<std::string>& warnings);
 
-// Provenance entries that CheckTranslationInput understands, from the statistics of the training
+// Provenance entries that TranslationRefusal understands, from the statistics of the training
 // images: "head_quartiles", lowest and highest of each ("0.21-0.33 0.40-0.52 0.55-0.70"), and
 // "constant_share", the largest share of voxels with exactly the lowest value. An image with a
 // masked background gets a warning when those of the training had noise there.

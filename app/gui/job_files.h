@@ -4,6 +4,8 @@
 #include <filesystem>
 
 #include "app/base/progress.h"
+#include "app/core/manifest.h"
+#include "app/gui/layers.h"
 #include "io/volume.h"
 
 namespace avocet::gui {
@@ -28,6 +30,9 @@ class WorkFolder {
  private:
   std::filesystem::path folder_;
 };
+
+// What the manifest among a layer's companions says against the result.
+core::ManifestDoubts DoubtsOf(const Companions& companions);
 
 // The file that a job reads for an image: `source`, the image's own, when it is a file that says
 // all of it, else a copy written to `copy` (of a DICOM series, of a result that is not saved).

@@ -200,7 +200,8 @@ void JobPanel::RefreshState() {
   const bool can = model != nullptr && image != nullptr && fit.refusal.empty();
   const bool translates = model != nullptr && model->Translates();
   head_only_->setVisible(can && translates);
-  force_->setVisible(can && (translates || !fit.warning.empty()));
+  force_->setVisible(can &&
+                     (translates || !fit.warning.empty() || !fit.objection.empty() || fit.unseen));
   run_->setText(translates ? "Translate" : "Segment");
   run_->setEnabled(can && !fit.looking && (fit.objection.empty() || force_->isChecked()));
 }

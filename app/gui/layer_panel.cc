@@ -7,6 +7,7 @@
 #include <QMessageBox>
 #include <QVBoxLayout>
 
+#include "app/gui/job_files.h"
 #include "app/gui/origin.h"
 
 namespace avocet::gui {
@@ -178,15 +179,23 @@ void LayerPanel::Refresh() {
     } else if (const LabelLayer* labels = document.Labels(ids[row])) {
       const Origin origin = OriginOf(*labels);
       const bool touched = origin.edited && !origin.drawn;
-      item->setText(0, QString::fromUtf8("\u25d0 ") + QString::fromStdString(labels->name) +
+      const core::ManifestDoubts doubts = DoubtsOf(labels->companions);
+      item->setText(0, QString::fromUtf8(doubts.Any() ? "\u26a0 " : "\u25d0 ") +
+                           QString::fromStdString(labels->name) +
                            (touched && labels->unsaved ? "  (edited, not saved)"
                             : touched                  ? "  (edited)"
                             : labels->unsaved          ? "  (not saved)"
                                                        : ""));
-      const QString where =
+      QString tip =
           labels->unsaved ? "Not saved yet" : QString::fromStdString(labels->path.string());
-      const QString how = Sentence(origin);
-      item->setToolTip(0, how.isEmpty() ? where : where + "\n" + how);
+      if (const QString how = Sentence(origin); !how.isEmpty()) tip += "\n" + how;
+      for (const std::string& each : doubts.implausible) {
+        tip += "\nImplausible: " + QString::fromStdString(each);
+      }
+      if (!doubts.overridden.empty()) {
+        tip += "\nMade although " + QString::fromStdString(doubts.overridden);
+      }
+      item->setToolTip(0, tip);
       item->setCheckState(0, labels->visible ? Qt::Checked : Qt::Unchecked);
     }
     if (ids[row] == selected) current = item;

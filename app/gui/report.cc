@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "app/core/version.h"
+#include "app/gui/job_files.h"
 #include "app/gui/origin.h"
 #include "io/file_util.h"
 
@@ -94,6 +95,18 @@ QString Provenance(const std::string& manifest, const Origin& origin) {
            QString::fromStdString(json.value("device", std::string())));
 }
 
+// What speaks against a result, as its manifest tells.
+void DrawDoubts(const Companions& companions, Pages& page) {
+  const QColor warning(170, 40, 30);
+  const core::ManifestDoubts doubts = DoubtsOf(companions);
+  for (const std::string& each : doubts.implausible) {
+    page.Text("Implausible: " + QString::fromStdString(each), 15, true, warning, 24);
+  }
+  if (!doubts.overridden.empty()) {
+    page.Text("Made although " + QString::fromStdString(doubts.overridden), 15, true, warning, 24);
+  }
+}
+
 struct Drawn {
   int height = 0;  // where there is one page
   QStringList texts;
@@ -136,6 +149,7 @@ Drawn Draw(const Session& session, const QImage& views, QPainter& painter,
     if (image->volume->resampled) {
       page.Text("Resampled onto an even grid: values are interpolated.", 15, true);
     }
+    DrawDoubts(image->companions, page);
     if (image->synthetic) page.Text("Synthetic: made by a network, not acquired.", 15, true);
     for (const auto& [ending, content] : image->companions) {
       if (ending == ".manifest.json") {
@@ -164,6 +178,7 @@ Drawn Draw(const Session& session, const QImage& views, QPainter& painter,
       how[0] = how[0].toUpper();
       page.Text(how + ".", 15, true, Qt::black, 24);
     }
+    DrawDoubts(layer->companions, page);
     for (const auto& [ending, content] : layer->companions) {
       if (ending == ".manifest.json") {
         page.Text(Provenance(content, origin), 12, false, grey, 24);

@@ -95,6 +95,7 @@ class Session {
     std::string objection;  // it is not run unless the user insists
     std::string warning;
     bool looking = false;  // a closer look at the image is under way
+    bool unseen = false;   // none was taken: the image is too large, or not yet
   };
   Fit FitOf(const CatalogueModel& model, const ImageLayer& image) const;
   // "about 84 MB of 12.1 GB free".

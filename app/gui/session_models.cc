@@ -6,7 +6,6 @@
 #include "app/core/machine.h"
 #include "app/core/model_job.h"
 #include "app/core/shipped.h"
-#include "app/core/translation_checks.h"
 #include "app/gui/session.h"
 #include "app/gui/window_words.h"
 #include "io/format.h"
@@ -15,9 +14,10 @@ namespace avocet::gui {
 namespace fs = std::filesystem;
 namespace {
 
-// Looking closer takes a few copies of the image as real values; larger ones are looked at by the
-// job itself.
-constexpr int64_t kLookedAtVoxels = 12 << 20;
+// Looking closer takes a copy of the image as real values, for translation a few; larger images are
+// looked at by the job itself.
+constexpr int64_t kLookedAtVoxels = 100 << 20;
+constexpr int64_t kLookedAtVoxelsToTranslate = 12 << 20;
 
 CatalogueModel Inspect(const fs::path& path) {
   CatalogueModel model;
@@ -104,24 +104,23 @@ Session::Fit FitAtOnce(const CatalogueModel& model, const ImageLayer& image) {
   const std::string modality = ct ? "CT" : image.volume->modality;
   std::string wanted = model.card.modality;
   if (wanted.empty() && model.Translates()) wanted = "MR";
-  std::string odd;
-  if (!wanted.empty() && !modality.empty() && wanted != modality) {
-    odd = "it was made for " + wanted + ", and the image " +
-          (image.volume->modality == modality ? "is " : "looks like ") + modality;
-  }
-  (model.Translates() ? fit.objection : fit.warning) = odd;
-  if (odd.empty() && image.AssumesSize()) {
+  if (!wanted.empty() && wanted != "OT" && !modality.empty() && modality != "OT" &&
+      wanted != modality) {
+    fit.objection = "it was made for " + wanted + ", and the image " +
+                    (image.volume->modality == modality ? "is " : "looks like ") + modality;
+  } else if (image.AssumesSize()) {
     fit.warning = "the image does not say how large its voxels are";
-  } else if (odd.empty() && image.AssumesOrientation()) {
+  } else if (image.AssumesOrientation()) {
     fit.warning = "the image does not say how the patient lies";
-  } else if (odd.empty() && image.synthetic) {
+  } else if (image.synthetic) {
     fit.warning = "the image is itself synthetic";
   }
   return fit;
 }
 
 bool WantsCloserLook(const CatalogueModel& model, const ImageLayer& image) {
-  if (!model.Translates() || image.volume->geometry.VoxelCount() > kLookedAtVoxels) return false;
+  const int64_t most = model.Translates() ? kLookedAtVoxelsToTranslate : kLookedAtVoxels;
+  if (image.volume->geometry.VoxelCount() > most) return false;
   const Session::Fit fit = FitAtOnce(model, image);
   return fit.refusal.empty() && fit.objection.empty();
 }
@@ -133,6 +132,7 @@ Session::Fit Session::FitOf(const CatalogueModel& model, const ImageLayer& image
   const std::pair<int, std::string> key(image.id, model.path.string());
   fit.looking = looking_.count(key) != 0;
   const auto found = checks_.find(key);
+  fit.unseen = found == checks_.end() && fit.refusal.empty() && fit.objection.empty();
   if (!fit.refusal.empty() || found == checks_.end()) return fit;
   if (!found->second.refusal.empty()) fit.objection = found->second.refusal;
   for (const std::string& warning : found->second.warnings) {
@@ -161,7 +161,7 @@ void Session::LookCloser() {
         const std::vector<float> values = volume->ToFloat();
         for (const auto& [path, card] : wanted) {
           UpdateOrThrow(progress, Progress::kUnknown, card.name);
-          (*found)[path] = core::CheckTranslationInput(*volume, values, card);
+          (*found)[path] = core::CheckImage(*volume, values, card);
         }
       },
       [this, id, wanted, found](const TaskRunner::Outcome& outcome) {

@@ -17,6 +17,8 @@ namespace avocet::gui {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr const char* kHowToForce = "tick 'Run anyway' if you know better";
+
 // The job looks at the user's wish between batches: large slices go one by one.
 int BatchFor(const models::ModelCard& card, const io::Geometry& g) {
   const models::Preprocessing& steps = card.preprocessing;
@@ -72,6 +74,8 @@ int Session::Segment(int id, const CatalogueModel& model, const RunOptions& run)
   options.model = model.path;
   options.device.text = run.device;
   options.force = run.force;
+  options.how_to_force = kHowToForce;
+  options.known = {volume->modality, volume->assumed};
   options.batch = BatchFor(model.card, volume->geometry);
   const auto labels = model.card.labels;
   return tasks.Start(
@@ -98,7 +102,12 @@ int Session::Segment(int id, const CatalogueModel& model, const RunOptions& run)
         NameInput(options.inputs.front(), source, image_name, layer->companions);
         for (const auto& [name, ml] : segmented.cases.at(0).volumes_ml) {
           char line[160];
-          std::snprintf(line, sizeof line, "%s: %.3f ml", name.c_str(), ml);
+          const auto& doubted = segmented.cases.at(0).implausible;
+          const bool implausible =
+              std::any_of(doubted.begin(), doubted.end(),
+                          [n = name](const auto& each) { return each.label == n; });
+          std::snprintf(line, sizeof line, "%s: %.3f ml%s", name.c_str(), ml,
+                        implausible ? " (implausible)" : "");
           summary->push_back(line);
         }
         *result = std::move(layer);
@@ -130,6 +139,8 @@ int Session::Translate(int id, const CatalogueModel& model, const RunOptions& ru
   options.model = model.path;
   options.device.text = run.device;
   options.force = run.force;
+  options.how_to_force = kHowToForce;
+  options.known = {image->volume->modality, image->volume->assumed};
   options.head_only = run.head_only;
   return tasks.Start(
       "Translate " + name,

@@ -25,12 +25,18 @@ void Shuffle(std::vector<int64_t>& values, CounterRng& rng) {
 
 VolumeView TrainingCase::View() const { return {values.data(), size, spacing, direction}; }
 
+ModelCard TrainingCase::CardFor(const ModelCard& card) const {
+  ModelCard used = card;
+  if (as_stored) used.preprocessing.intensity = "none";
+  return used;
+}
+
 SliceDataset::SliceDataset(const std::vector<TrainingCase>& cases, const ModelCard& card,
                            Options options)
     : options_(std::move(options)), context_(card.preprocessing.context) {
   int64_t most_rows = 1, most_cols = 1;
   for (const TrainingCase& one : cases) {
-    const SliceSource source(one.View(), card);
+    const SliceSource source(one.View(), one.CardFor(card));
     const at::Tensor stored = at::from_blob(const_cast<uint8_t*>(one.classes.data()),
                                             {one.size[2], one.size[1], one.size[0]}, at::kByte);
     const at::Tensor labels = source.NetworkLabels(CanonicalFromStored(stored, source.layout()))

@@ -22,8 +22,11 @@ struct TrainingCase {
   std::array<int64_t, 3> size{0, 0, 0};
   std::array<double, 3> spacing{1, 1, 1};
   std::array<double, 9> direction{1, 0, 0, 0, 1, 0, 0, 0, 1};
+  bool as_stored = false;  // the values are scaled already: the intensity rule is left out
 
   VolumeView View() const;
+  // The card as it applies to this case.
+  ModelCard CardFor(const ModelCard& card) const;
 };
 inline auto FieldsOf(const TrainingCase& c) {
   return std::make_tuple(Decides("name", c.name), Decides("values", c.values),

@@ -40,8 +40,8 @@ ValidationScore Validate(const LogitsFunction& network, const ModelCard& card,
   ValidationScore score;
   score.class_mean.assign(classes - 1, 0);
   for (const TrainingCase& one : cases) {
-    const Prediction prediction =
-        PredictVolume(network, card, one.View(), options, [&](int64_t, int64_t) { poll(); });
+    const Prediction prediction = PredictVolume(network, one.CardFor(card), one.View(), options,
+                                                [&](int64_t, int64_t) { poll(); });
     std::vector<uint8_t> predicted(prediction.labels.size());
     for (size_t i = 0; i < predicted.size(); ++i) {
       predicted[i] = class_of_value.at(prediction.labels[i]);
