@@ -6,14 +6,18 @@
 
 #include "app/cli/command.h"
 #include "app/core/evaluate_report.h"
+#include "app/core/mask_file.h"
 
 namespace avocet::cli {
 namespace {
 
+constexpr const char* kForceHint = "; --force compares them all the same and marks the case";
+
 int PrintErrors(const core::EvaluatedSet& set) {
   for (const core::EvaluatedCase& item : set.cases)
     if (!item.error.empty())
-      std::fprintf(stderr, "avocet: error: %s: %s\n", item.name.c_str(), item.error.c_str());
+      std::fprintf(stderr, "avocet: error: %s: %s%s\n", item.name.c_str(), item.error.c_str(),
+                   item.other_space ? kForceHint : "");
   return set.failed;
 }
 
@@ -114,6 +118,9 @@ void AddEvaluate(CLI::App& app, Action& action) {
       ->add_flag("--regularise", options->regularise,
                  "Resample DICOM images with tilt, missing or uneven slices onto an even grid")
       ->group(translation);
+  command->add_flag("--force", options->force,
+                    "Compare DICOM masks of different frames of reference or series all the same; "
+                    "such cases are marked");
   command->add_option("--csv", options->csv, "Write a CSV file, a row for each case and class");
   command->add_option("--json", options->json, "Write everything as JSON");
   command->add_option("--rows", *rows, "Print single cases up to this many rows")
@@ -122,7 +129,12 @@ void AddEvaluate(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->callback([options, rows, &action] {
     action = [options, rows](Progress& progress) {
-      const core::EvaluateResult result = core::RunEvaluate(*options, progress);
+      core::EvaluateResult result;
+      try {
+        result = core::RunEvaluate(*options, progress);
+      } catch (const core::OtherSpaceError& error) {
+        throw IoError(std::string(error.what()) + kForceHint);
+      }
       std::fputs(core::EvaluateTable(result, *rows).c_str(), stdout);
       std::fflush(stdout);
       const int failed = PrintErrors(result.set) + PrintErrors(result.compared);

@@ -5,8 +5,14 @@
 #include <memory>
 
 #include "app/cli/command.h"
+#include "app/core/mask_file.h"
 
 namespace avocet::cli {
+namespace {
+
+constexpr const char* kForceHint = "; --force does it all the same and marks the output";
+
+}  // namespace
 
 void AddExport(CLI::App& app, Action& action) {
   auto options = std::make_shared<core::ExportOptions>();
@@ -43,9 +49,17 @@ void AddExport(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--smooth", options->smoothing, "Smoothing rounds of surfaces, 0 = none")
       ->capture_default_str();
+  command->add_flag("--force", options->force,
+                    "Lay a SEG or RTSTRUCT on images of another frame of reference or series all "
+                    "the same; the output is marked");
   command->callback([options, &action] {
     action = [options](Progress& progress) {
-      const core::ExportResult result = core::RunExport(*options, progress);
+      core::ExportResult result;
+      try {
+        result = core::RunExport(*options, progress);
+      } catch (const core::OtherSpaceError& error) {
+        throw IoError(std::string(error.what()) + kForceHint);
+      }
       for (const auto& note : result.notes) progress.Warn(note);
       for (const auto& file : result.files) std::printf("%s\n", file.c_str());
       std::printf("  %s\n", result.summary.c_str());

@@ -30,6 +30,9 @@ struct ExportOptions {
   std::string algorithm_name = "Avocet";
   std::string description = "Avocet segmentation";  // series description
   int smoothing = 10;                               // rounds, surfaces only
+  // Lay a DICOM mask on images of another frame of reference all the same. What is written is
+  // marked: the series description of DICOM, and a manifest beside each file.
+  bool force = false;
 
   // What is wrong with the options, "" when nothing is.
   std::string Check() const;
@@ -39,9 +42,10 @@ struct ExportResult {
   std::vector<std::filesystem::path> files;
   std::string summary;             // one line: what was written
   std::vector<std::string> notes;  // what the user should know
+  bool forced = false;             // ExportOptions::force was needed
 };
 
-// Throws OptionError, IoError, Cancelled.
+// Throws OptionError, IoError (OtherSpaceError: see MaskFile), Cancelled.
 ExportResult RunExport(const ExportOptions& options, Progress& progress);
 
 }  // namespace avocet::core

@@ -166,7 +166,9 @@ TEST(RtStruct, PointsAreNotedAndTheRestIsRead) {
   grid.spacing = {10, 10, 10};
   grid.origin = {-300, -300, -250};
   const RtMask mask = RasterizeRois(structures, grid);
-  EXPECT_EQ(mask.notes.size(), 2U);
+  // Two ROIs are points: that they enclose nothing and have no voxel is said of each.
+  EXPECT_EQ(mask.notes.size(), 4U);
+  EXPECT_EQ(mask.voxels[1], 0);
 }
 
 }  // namespace
