@@ -34,7 +34,8 @@ double DistanceToSegment(const Point& p, const Point& a, const Point& b) {
 // A polygon whose edges are found by the rows that they cross.
 class Outline {
  public:
-  explicit Outline(const Polygon& polygon) : points_(polygon) {
+  // `order`: of the contour in its file.
+  Outline(const Polygon& polygon, size_t order) : order_(order), points_(polygon) {
     low_ = high_ = points_[0];
     double perimeter = 0;
     double area = 0;
@@ -65,6 +66,7 @@ class Outline {
   const Point& low() const { return low_; }
   const Point& high() const { return high_; }
   double area() const { return area_; }
+  size_t order() const { return order_; }
   const Polygon& points() const { return points_; }
 
   // By the even-odd rule.
@@ -122,6 +124,7 @@ class Outline {
     return static_cast<size_t>(std::clamp(row, 0.0, static_cast<double>(buckets_.size() - 1)));
   }
 
+  size_t order_;
   Polygon points_;
   Point low_{}, high_{};
   double area_ = 0;
@@ -220,7 +223,7 @@ class Region {
     for (const PlaneContour& contour : contours) {
       if (contour.exclusive_or || contour.polygon.size() < 3) continue;
       bool twice = false;
-      outlines_.emplace_back(OneRound(contour.polygon, twice));
+      outlines_.emplace_back(OneRound(contour.polygon, twice), outlines_.size());
       counts_.duplicates += twice;
     }
     // From the smallest to the largest: what lies inside a contour comes before it.
@@ -233,7 +236,6 @@ class Region {
     std::vector<Patch> patches(outlines_.size());
     std::vector<bool> inner(outlines_.size());
     for (size_t i = 0; i < outlines_.size(); ++i) {
-      if (dropped_[i]) continue;
       patches[i] = Fill(outlines_[i], rows_, columns_);
       // The largest contours inside are holes; those inside these belong to them.
       std::vector<bool> deeper(outlines_.size());
@@ -245,7 +247,6 @@ class Region {
       }
     }
     for (size_t i = 0; i < outlines_.size(); ++i) {
-      if (dropped_[i]) continue;
       counts_.holes += inner[i];
       if (inner[i]) continue;
       const Patch& patch = patches[i];
@@ -260,18 +261,15 @@ class Region {
   }
 
  private:
-  // Which contours count once, and which lie inside which.
+  // Which contours lie inside which, and which overlap.
   void Relate() {
-    dropped_.assign(outlines_.size(), false);
+    DropDuplicates();
     inside_.resize(outlines_.size());
     std::vector<bool> overlaps(outlines_.size());
     for (size_t i = 0; i < outlines_.size(); ++i) {
       for (size_t j = 0; j < i; ++j) {
-        if (dropped_[j] || !BoxesMeet(outlines_[i], outlines_[j])) continue;
-        if (Coincide(outlines_[j], outlines_[i])) {
-          dropped_[j] = true;
-          ++counts_.duplicates;
-        } else if (IsInside(outlines_[j], outlines_[i])) {
+        if (!BoxesMeet(outlines_[i], outlines_[j])) continue;
+        if (IsInside(outlines_[j], outlines_[i])) {
           inside_[i].push_back(j);
         } else if (EntersInto(outlines_[j], outlines_[i]) ||
                    EntersInto(outlines_[i], outlines_[j])) {
@@ -279,16 +277,28 @@ class Region {
         }
       }
     }
-    for (auto& list : inside_)
-      list.erase(std::remove_if(list.begin(), list.end(), [&](size_t j) { return dropped_[j]; }),
-                 list.end());
-    for (size_t i = 0; i < outlines_.size(); ++i) counts_.overlaps += overlaps[i] && !dropped_[i];
+    counts_.overlaps += static_cast<int>(std::count(overlaps.begin(), overlaps.end(), true));
+  }
+
+  // Of contours that coincide the first in the file counts.
+  void DropDuplicates() {
+    std::vector<bool> dropped(outlines_.size());
+    for (size_t i = 0; i < outlines_.size(); ++i) {
+      for (size_t j = 0; j < i && !dropped[i]; ++j) {
+        if (dropped[j] || !Coincide(outlines_[j], outlines_[i])) continue;
+        dropped[outlines_[j].order() < outlines_[i].order() ? i : j] = true;
+        ++counts_.duplicates;
+      }
+    }
+    std::vector<Outline> kept;
+    for (size_t i = 0; i < outlines_.size(); ++i)
+      if (!dropped[i]) kept.push_back(std::move(outlines_[i]));
+    outlines_ = std::move(kept);
   }
 
   int rows_;
   int columns_;
   std::vector<Outline> outlines_;
-  std::vector<bool> dropped_;
   std::vector<std::vector<size_t>> inside_;  // for each contour those inside it, smallest first
   RegionCounts counts_;
 };

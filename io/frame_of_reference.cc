@@ -59,7 +59,7 @@ bool IsComparable(SpaceMatch match) {
 }
 
 std::string DescribeMismatch(const SpaceIdentity& mask, const SpaceIdentity& image) {
-  return "it belongs to " + Describe(mask) + "; what it is laid on has " + Describe(image);
+  return Describe(mask) + " against " + Describe(image);
 }
 
 SpaceIdentity SpaceOf(const SourceSeries& series) {

@@ -53,6 +53,7 @@ struct RoiLoops {
   int other_types = 0;
   int outside = 0;
   int tilted = 0;  // not parallel to the planes
+  int beyond = 0;  // on a slice, but partly outside of it
 };
 
 // Where a point lies in voxels.
@@ -172,6 +173,13 @@ RoiLoops Rasterizer::LoopsOf(const RtRoi& roi) {
       ++result.outside;
       continue;
     }
+    const auto outside = [&](const std::array<double, 2>& point) {
+      return point[0] < -0.55 || point[1] < -0.55 ||
+             point[0] > static_cast<double>(grid_.size[static_cast<size_t>(across_)]) - 0.45 ||
+             point[1] > static_cast<double>(grid_.size[static_cast<size_t>(down_)]) - 0.45;
+    };
+    const Polygon& polygon = loop.contour.polygon;
+    result.beyond += std::any_of(polygon.begin(), polygon.end(), outside);
     result.loops.push_back(std::move(loop));
   }
   std::stable_sort(result.loops.begin(), result.loops.end(),
@@ -190,6 +198,9 @@ void Rasterizer::Note(const RtRoi& roi, const RoiLoops& found, const RegionCount
          " not parallel to the slices of the image, left out");
   if (found.outside > 0)
     note(std::to_string(found.outside) + " contours of " + name + " lie outside the image");
+  if (found.beyond > 0)
+    note(Contours(found.beyond) + " of " + name +
+         " reach beyond the edge of the image; what lies there is left out");
   if (counts.duplicates > 0)
     note(Contours(counts.duplicates) + " of " + name +
          " coincide with another one of the same slice and count once");

@@ -46,6 +46,8 @@ Masks ReadMasks(const ExportOptions& options, Progress& progress) {
     grid.series = &masks.series;
   }
   static_cast<MaskFile&>(masks) = ReadMaskFile(options.mask, grid);
+  if (options.space.Known() && grid.series && !IsDicomMask(options.mask))
+    CheckSpace(options.space, grid, options.mask, masks);
   if (!options.labels.empty())
     for (const auto& [value, name] : ReadLabelNames(options.labels)) masks.names[value] = name;
   return masks;

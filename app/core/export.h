@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/base/progress.h"
+#include "io/frame_of_reference.h"
 
 namespace avocet::core {
 
@@ -30,6 +31,8 @@ struct ExportOptions {
   std::string algorithm_name = "Avocet";
   std::string description = "Avocet segmentation";  // series description
   int smoothing = 10;                               // rounds, surfaces only
+  // Of a mask in a file that cannot say it: the space that its positions belong to.
+  io::SpaceIdentity space;
   // Lay a DICOM mask on images of another frame of reference all the same. What is written is
   // marked: the series description of DICOM, and a manifest beside each file.
   bool force = false;

@@ -52,34 +52,6 @@ bool CarryTo(const io::Geometry& grid, io::Volume& mask, const std::string& name
   return true;
 }
 
-// Throws OtherSpaceError where the positions of a mask and its images are not comparable, unless
-// forced; says in the result what was found.
-void CheckSpace(const io::SpaceIdentity& space, const MaskGrid& grid, const fs::path& path,
-                MaskFile& mask) {
-  const io::SpaceIdentity images = grid.series ? io::SpaceOf(*grid.series) : grid.space;
-  mask.match = io::CompareSpaces(space, images);
-  const std::string name = "'" + path.filename().string() + "'";
-  if (!io::IsComparable(mask.match)) {
-    const std::string both = io::DescribeMismatch(space, images);
-    if (!grid.force)
-      throw OtherSpaceError("'" + path.string() + "' does not belong to these images: " + both +
-                            ", so that their positions are not comparable; use the images that it "
-                            "was made on, or the mask of these");
-    mask.forced = true;
-    mask.notes.push_back("FORCED: " + name + " does not belong to these images: " + both +
-                         "; where it lies on them means nothing unless the two spaces are known "
-                         "to be one");
-  } else if (mask.match == io::SpaceMatch::kOtherSeries) {
-    mask.notes.push_back(name +
-                         " names another image series than these images; the frame of "
-                         "reference is the same, so that positions are comparable");
-  } else if (mask.match == io::SpaceMatch::kUnknown && images.Known()) {
-    mask.notes.push_back(name +
-                         " names neither the frame of reference nor the series of these "
-                         "images: that it belongs to them could not be checked");
-  }
-}
-
 // The ROIs whose positions are comparable with the images: all when none or all are, so that
 // CheckSpace judges the file as a whole.
 void KeepRoisOf(const MaskGrid& grid, io::RtStruct& structures) {
@@ -163,6 +135,32 @@ MaskFile ReadContours(const fs::path& path, const MaskGrid& grid) {
 }
 
 }  // namespace
+
+void CheckSpace(const io::SpaceIdentity& space, const MaskGrid& grid, const fs::path& path,
+                MaskFile& mask) {
+  const io::SpaceIdentity images = grid.series ? io::SpaceOf(*grid.series) : grid.space;
+  mask.match = io::CompareSpaces(space, images);
+  const std::string name = "'" + path.filename().string() + "'";
+  if (!io::IsComparable(mask.match)) {
+    const std::string both = io::DescribeMismatch(space, images);
+    if (!grid.force)
+      throw OtherSpaceError("'" + path.string() + "' does not belong to these images: " + both +
+                            "; positions of the two are not comparable: use the images that it was "
+                            "made on, or the mask of these");
+    mask.forced = true;
+    mask.notes.push_back("FORCED: " + name + " does not belong to these images: " + both +
+                         "; where it lies on them means nothing unless the two spaces are known "
+                         "to be one");
+  } else if (mask.match == io::SpaceMatch::kOtherSeries) {
+    mask.notes.push_back(name +
+                         " names another image series than these images; the frame of "
+                         "reference is the same, so that positions are comparable");
+  } else if (mask.match == io::SpaceMatch::kUnknown && images.Known()) {
+    mask.notes.push_back("whether " + name +
+                         " belongs to these images could not be checked: the frame of reference "
+                         "and the series that it names are not stated by both");
+  }
+}
 
 io::Volume OnlyVolume(MaskFile mask, const fs::path& path) {
   if (mask.volumes.size() != 1)

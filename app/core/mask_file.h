@@ -49,6 +49,12 @@ struct MaskGrid {
   bool force = false;       // lay a mask of another space on it all the same
 };
 
+// Compares the space of a mask with that of the images it is laid on: fills `match` and `forced` of
+// the result and notes what was found. Throws OtherSpaceError where positions are not comparable,
+// unless forced.
+void CheckSpace(const io::SpaceIdentity& space, const MaskGrid& grid,
+                const std::filesystem::path& path, MaskFile& mask);
+
 // True for a DICOM SEG or RTSTRUCT.
 bool IsDicomMask(const std::filesystem::path& path);
 

@@ -163,6 +163,13 @@ void LayerPanel::Refresh() {
                            (labels->unsaved ? "  (not saved)" : ""));
       item->setToolTip(
           0, labels->unsaved ? "Not saved yet" : QString::fromStdString(labels->path.string()));
+      if (labels->other_space) {
+        item->setText(0, item->text(0) + "  (other frame of reference)");
+        item->setToolTip(0,
+                         item->toolTip(0) +
+                             "\nOf another frame of reference than the image: where it lies on it "
+                             "means nothing");
+      }
       item->setCheckState(0, labels->visible ? Qt::Checked : Qt::Unchecked);
     }
     if (ids[row] == selected) current = item;

@@ -11,6 +11,7 @@
 #include "app/base/progress.h"
 #include "app/gui/contrast.h"
 #include "app/gui/label_table.h"
+#include "io/frame_of_reference.h"
 #include "io/volume.h"
 
 namespace avocet::gui {
@@ -58,6 +59,8 @@ struct LabelLayer {
   bool visible = true;
   bool unsaved = false;
   bool edited = false;  // painted on by hand
+  // Of another frame of reference than the image it is shown on: where it lies there means nothing.
+  bool other_space = false;
   Companions companions;
 
   const io::Geometry& geometry() const { return header->geometry; }
@@ -73,12 +76,21 @@ struct SeriesChoice {
   std::string text;      // "CT, abdomen late phase, 512 x 512 x 148"
 };
 
-// One of the three is set.
+// The open image that a mask is laid on.
+struct OpenImage {
+  io::Geometry grid;        // contours (RTSTRUCT) are filled on it
+  io::SpaceIdentity space;  // what it states of its frame of reference and series
+  bool force = false;       // show a mask of another space on it all the same
+};
+
+// One of the first three is set, or `other_space`.
 struct LoadedFile {
   std::unique_ptr<ImageLayer> image;
   std::unique_ptr<LabelLayer> labels;
   std::vector<std::unique_ptr<LabelLayer>> more_labels;  // segments that overlap those of `labels`
   std::vector<SeriesChoice> choices;
+  // Why a mask was not laid on the image: its positions are not comparable with it.
+  std::string other_space;
   std::vector<std::string> report;  // what is odd about the file and what was done, sentences
 };
 
@@ -87,10 +99,10 @@ enum class LoadAs { kGuess, kImage, kLabels };
 // Reads a file, or a DICOM folder, for the window; runs away from the window's thread. Guessing
 // takes a map of few whole, homogeneous values for labels. Names and colours come from
 // NAME.labels.json beside it, or from the names that DICOM SEG carries. Throws IoError, Cancelled.
-// A DICOM folder with several readable series gives the choices, unless `series` names one. `grid`
-// is that of the image which is open: contours (RTSTRUCT) are filled on it.
+// A DICOM folder with several readable series gives the choices, unless `series` names one. `image`
+// is the one that is open; a DICOM mask of another frame of reference is not laid on it unasked.
 LoadedFile LoadFile(const std::filesystem::path& path, LoadAs as, Progress& progress,
-                    const std::string& series = "", const io::Geometry* grid = nullptr);
+                    const std::string& series = "", const OpenImage* image = nullptr);
 
 // A label layer of a volume in memory; `volume` gives up its voxels.
 std::unique_ptr<LabelLayer> LabelsFromVolume(io::Volume volume, const std::string& name);

@@ -9,6 +9,7 @@
 #include <QMessageBox>
 #include <QMimeData>
 #include <QPainter>
+#include <QPushButton>
 #include <QSettings>
 #include <QStatusBar>
 #include <algorithm>
@@ -80,6 +81,17 @@ int MainWindow::AskSeries(const QString& name, const std::vector<SeriesChoice>& 
       this, "Choose a series", name + " holds several series. Which one is to be opened?", items, 0,
       /*editable=*/false, &chosen);
   return chosen ? static_cast<int>(items.indexOf(item)) : -1;
+}
+
+bool MainWindow::AskOtherSpace(const QString& name, const QString& why) {
+  QMessageBox box(QMessageBox::Warning, "Another frame of reference",
+                  "'" + name + "' does not belong to the open image.", QMessageBox::Cancel, this);
+  box.setObjectName("other_space");
+  box.setInformativeText(why + ".\n\nOpen it on the image all the same? The layer is marked.");
+  QPushButton* open = box.addButton("Open anyway", QMessageBox::AcceptRole);
+  box.setDefaultButton(QMessageBox::Cancel);
+  box.exec();
+  return box.clickedButton() == open;
 }
 
 void MainWindow::AddRecent(const fs::path& path) {

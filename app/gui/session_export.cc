@@ -108,6 +108,10 @@ void Session::ExportDicom(int id, const fs::path& path, const DicomExport& wante
   options.rtstruct = wanted.rtstruct;
   options.keep_patient = wanted.keep_patient;
   options.algorithm_type = AlgorithmType(*layer);
+  // The mask goes through a file that cannot name its frame of reference. Whoever shows a mask on
+  // an image of another one was asked.
+  options.space = io::SpaceOf(*layer->header);
+  options.force = layer->other_space;
   auto copy = std::make_shared<LabelLayer>(*layer);
   copy->companions.clear();
   auto report = std::make_shared<std::vector<std::string>>();
