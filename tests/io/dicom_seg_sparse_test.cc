@@ -313,7 +313,9 @@ TEST(SegMeaning, FractionsAreReadByTheMaximumThatFits) {
     const std::string notes = All(read.notes);
     EXPECT_NE(notes.find(wanted.said), std::string::npos) << notes;
     EXPECT_EQ(notes.find("has no voxel") != std::string::npos, wanted.voxels == 0) << notes;
-    if (*wanted.said == '\0') EXPECT_EQ(read.notes.size(), 1U) << notes;
+    if (*wanted.said == '\0') {
+      EXPECT_EQ(read.notes.size(), 1U) << notes;
+    }
     const float* fraction = read.fractions[0].As<float>();
     const size_t inside = 2 * static_cast<size_t>(spec.series.columns) + 2;
     EXPECT_NEAR(fraction[inside], std::min(1.0, wanted.values[0] / wanted.used), 1e-6);
@@ -350,7 +352,7 @@ TEST(SegMeaning, CompressedFramesAreTheSame) {
     SCOPED_TRACE(compressed);
     const SegReadResult a = ReadDicomSeg(folder / (compressed + ".dcm"));
     const SegReadResult b = ReadDicomSeg(folder / (plain + ".dcm"));
-    EXPECT_GT(a.voxels[0], 0);
+    EXPECT_GT(a.voxels.back(), 0);  // the first may be the background
     EXPECT_EQ(a.volumes[0].data, b.volumes[0].data);
     ASSERT_EQ(a.fractions.size(), b.fractions.size());
     for (size_t n = 0; n < a.fractions.size(); ++n)
