@@ -9,6 +9,7 @@
 
 #include "app/base/error.h"
 #include "io/dcmtk_util.h"
+#include "io/dicom_instance.h"
 
 #include <dcmtk/dcmdata/dcpixseq.h>
 #include <dcmtk/dcmdata/dcpxitem.h>
@@ -70,23 +71,108 @@ std::vector<uint8_t> InflateFrame(std::vector<uint8_t> packed, size_t capacity,
   return bytes;
 }
 
-void ReadFragments(DcmPixelSequence& fragments, bool deflated, PixelFrames& frames,
-                   const fs::path& path) {
-  if (fragments.card() != frames.frame_count + 1)
-    Fail(path, "has " + std::to_string(fragments.card()) + " fragments for " +
-                   std::to_string(frames.frame_count) + " frames");
-  const size_t packed_size = (frames.pixels_per_frame + 7) / 8;
-  // One fragment a frame. Bits may be run-length coded as they are packed, or a byte to the pixel;
-  // the length tells.
+constexpr uint64_t kSomePixels = uint64_t{1} << 26;  // may be claimed by any file
+
+// How compressed frames are unpacked.
+enum class Coding { kRle, kDeflated, kPicture };
+
+struct Syntax {
+  const char* uid;
+  Coding coding;
+  bool may_be_lossy;
+};
+constexpr Syntax kSyntaxes[] = {
+    {"1.2.840.10008.1.2.5", Coding::kRle, false},
+    {"1.2.840.10008.1.2.8.1", Coding::kDeflated, false},   // Deflated Image Frame Compression
+    {"1.2.840.10008.1.2.4.57", Coding::kPicture, false},   // JPEG, lossless, any predictor
+    {"1.2.840.10008.1.2.4.70", Coding::kPicture, false},   // JPEG, lossless, first-order
+    {"1.2.840.10008.1.2.4.80", Coding::kPicture, false},   // JPEG-LS, lossless
+    {"1.2.840.10008.1.2.4.81", Coding::kPicture, true},    // JPEG-LS, near-lossless
+    {"1.2.840.10008.1.2.4.90", Coding::kPicture, false},   // JPEG 2000, lossless
+    {"1.2.840.10008.1.2.4.91", Coding::kPicture, true},    // JPEG 2000
+    {"1.2.840.10008.1.2.4.201", Coding::kPicture, false},  // High-Throughput JPEG 2000, lossless
+    {"1.2.840.10008.1.2.4.202", Coding::kPicture, false},  // the same with RPCL order
+    {"1.2.840.10008.1.2.4.203", Coding::kPicture, true},   // High-Throughput JPEG 2000
+};
+
+std::vector<uint8_t> BytesOf(DcmPixelSequence& fragments, unsigned long index,
+                             const fs::path& path) {
+  DcmPixelItem* item = nullptr;
+  Uint8* raw = nullptr;
+  if (fragments.getItem(item, index).bad() || !item) Fail(path, "has a fragment that is missing");
+  if (item->getLength() == 0) return {};
+  if (item->getUint8Array(raw).bad() || !raw) Fail(path, "has a fragment that cannot be read");
+  return {raw, raw + item->getLength()};
+}
+
+// The packed frames: each may be cut into fragments (PS3.5 A.4), which the offset table tells
+// apart, else the marker with which every picture begins.
+std::vector<std::vector<uint8_t>> PackedFrames(DcmPixelSequence& sequence, Coding coding,
+                                               size_t frame_count, const fs::path& path) {
+  const size_t count = sequence.card() > 0 ? sequence.card() - 1 : 0;
+  std::vector<std::vector<uint8_t>> frames;
+  if (count == frame_count) {
+    for (size_t i = 0; i < count; ++i) frames.push_back(BytesOf(sequence, i + 1, path));
+    return frames;
+  }
+  const std::vector<uint8_t> table = BytesOf(sequence, 0, path);
+  std::vector<uint64_t> offsets;
+  for (size_t at = 0; at + 4 <= table.size(); at += 4)
+    offsets.push_back(LittleEndian32(table.data() + at));
+  uint64_t at = 0;  // counts the items with their eight bytes of tag and length
+  for (size_t i = 0; i < count; ++i) {
+    const std::vector<uint8_t> fragment = BytesOf(sequence, i + 1, path);
+    const bool picture =
+        fragment.size() > 2 && fragment[0] == 0xff && (fragment[1] == 0xd8 || fragment[1] == 0x4f);
+    const bool begins = offsets.size() == frame_count
+                            ? frames.size() < frame_count && offsets[frames.size()] == at
+                            : coding == Coding::kPicture && picture && frame_count > 1;
+    if (frames.empty() || begins) frames.emplace_back();
+    frames.back().insert(frames.back().end(), fragment.begin(), fragment.end());
+    at += 8 + fragment.size();
+  }
+  if (frames.size() != frame_count)
+    Fail(path, "has " + std::to_string(count) + " fragments for " + std::to_string(frame_count) +
+                   " frames");
+  return frames;
+}
+
+// One frame of JPEG, JPEG-LS or JPEG 2000 as bytes of 8 or 16 bits a pixel.
+std::vector<uint8_t> DecodePicture(const std::vector<uint8_t>& packed, const PixelFrames& frames,
+                                   const dicom::Instance& instance, const fs::path& path) {
+  std::vector<std::byte> out;
+  bool ybr = false;
+  const std::string wrong =
+      dicom::DecodeCompressed(instance, std::string(packed.begin(), packed.end()), out, &ybr);
+  if (!wrong.empty()) Fail(path, "cannot be read: " + wrong);
+  std::vector<uint8_t> bytes(out.size());
+  if (frames.bits == 16) {  // low byte first, whatever this machine does
+    for (size_t i = 0; i + 1 < out.size(); i += 2) {
+      uint16_t value = 0;
+      std::memcpy(&value, out.data() + i, 2);
+      bytes[i] = static_cast<uint8_t>(value & 0xff);
+      bytes[i + 1] = static_cast<uint8_t>(value >> 8);
+    }
+  } else {
+    std::memcpy(bytes.data(), out.data(), out.size());
+  }
+  return bytes;
+}
+
+void ReadFragments(DcmPixelSequence& sequence, Coding coding, const dicom::Instance& instance,
+                   PixelFrames& frames, const fs::path& path) {
+  const size_t pixels = frames.pixels_per_frame;
+  const size_t packed_size = (pixels + 7) / 8;
+  const auto packed_frames = PackedFrames(sequence, coding, frames.frame_count, path);
+  // Codecs have no samples of one bit: they unpack a byte to the pixel.
+  if (coding == Coding::kPicture && frames.bits == 1) frames.bits = 8;
+  // Bits may be run-length coded as they are packed, or a byte to the pixel; the length tells.
   for (size_t i = 0; i < frames.frame_count; ++i) {
-    DcmPixelItem* item = nullptr;
-    Uint8* raw = nullptr;
-    if (fragments.getItem(item, i + 1).bad() || !item || item->getUint8Array(raw).bad() || !raw)
-      Fail(path, "has a fragment that cannot be read");
-    const std::vector<uint8_t> packed(raw, raw + item->getLength());
-    const size_t pixels = frames.pixels_per_frame;
+    const std::vector<uint8_t>& packed = packed_frames[i];
     std::vector<uint8_t> decoded;
-    if (deflated) {
+    if (coding == Coding::kPicture) {
+      decoded = DecodePicture(packed, frames, instance, path);
+    } else if (coding == Coding::kDeflated) {
       decoded = InflateFrame(packed, frames.bits == 16 ? 2 * pixels : pixels, path);
     } else if (frames.bits == 16) {  // the high bytes come first
       const std::vector<uint8_t> high = DecodeRle(packed, 2, 0, pixels, path);
@@ -99,13 +185,14 @@ void ReadFragments(DcmPixelSequence& fragments, bool deflated, PixelFrames& fram
       decoded = DecodeRle(packed, 1, 0, pixels, path);
     }
     if (i == 0 && frames.bits == 1) {
-      if (decoded.size() == frames.pixels_per_frame && packed_size != frames.pixels_per_frame) {
+      if (decoded.size() == pixels && packed_size != pixels) {
         frames.bits = 8;
       } else {
         frames.padded = true;
       }
     }
-    const size_t expected = frames.bits == 1 ? packed_size : pixels * (frames.bits / 8);
+    const size_t expected =
+        frames.bits == 1 ? packed_size : pixels * static_cast<size_t>(frames.bits / 8);
     if (decoded.size() < expected) Fail(path, "has a compressed frame that is too short");
     frames.bytes.insert(frames.bytes.end(), decoded.begin(),
                         decoded.begin() + static_cast<long>(expected));
@@ -164,26 +251,51 @@ PixelFrames ReadPixelFrames(DcmFileFormat& file, const fs::path& path) {
   E_TransferSyntax original = EXS_Unknown;
   const DcmRepresentationParameter* parameter = nullptr;
   if (pixel_data) pixel_data->getOriginalRepresentationKey(original, parameter);
-  // DCMTK 3.6.7 does not know this transfer syntax and takes it for explicit VR.
-  const bool deflated =
-      dcm::Text(*file.getMetaInfo(), DCM_TransferSyntaxUID) == "1.2.840.10008.1.2.8.1";
-  DcmPixelSequence* fragments = nullptr;
-  if (pixel_data && (deflated || DcmXfer(original).isEncapsulated()) &&
-      pixel_data->getEncapsulatedRepresentation(original, parameter, fragments).good() &&
-      fragments) {
-    if (original != EXS_RLELossless && !deflated)
-      Fail(path, std::string("is compressed (") + DcmXfer(original).getXferName() +
-                     "); of compressed segmentations only RLE and deflated ones are read");
-    // Run lengths grow 64-fold at most (2 bytes to 128), deflate 1032-fold.
-    std::error_code error;
-    const uint64_t size = fs::file_size(path, error);
-    if (error || frames.frame_count > size / 8 ||
-        frames.frame_count * (frames.pixels_per_frame / 8) > 1032 * size)
-      Fail(path, "is too short for its frames");
-    ReadFragments(*fragments, deflated, frames, path);
-  } else {
+  const std::string uid = dcm::Text(*file.getMetaInfo(), DCM_TransferSyntaxUID);
+  const auto* known = std::find_if(std::begin(kSyntaxes), std::end(kSyntaxes),
+                                   [&](const Syntax& syntax) { return uid == syntax.uid; });
+  // DCMTK 3.6.7 takes transfer syntaxes that it does not know for explicit VR.
+  DcmPixelSequence* sequence = nullptr;
+  const bool encapsulated =
+      pixel_data &&
+      pixel_data->getEncapsulatedRepresentation(original, parameter, sequence).good() && sequence;
+  if (known == std::end(kSyntaxes)) {
+    if (encapsulated || DcmXfer(original).isEncapsulated()) {
+      const DcmXfer named(uid.c_str());
+      const std::string name =
+          named.getXfer() == EXS_Unknown ? "transfer syntax " + uid : named.getXferName();
+      Fail(path, "is compressed (" + name +
+                     "), which is not read; save the segmentation uncompressed or losslessly "
+                     "compressed");
+    }
     ReadNative(*element, frames, path);
+    return frames;
   }
+  if (!encapsulated) {
+    ReadNative(*element, frames, path);
+    return frames;
+  }
+  frames.may_be_lossy = known->may_be_lossy;
+  // Run lengths grow 64-fold at most (2 bytes to 128), deflate 1032-fold; pictures of nothing pack
+  // some 10000-fold.
+  std::error_code error;
+  const uint64_t size = fs::file_size(path, error);
+  const uint64_t pixels = static_cast<uint64_t>(frames.frame_count) * frames.pixels_per_frame;
+  if (error || frames.frame_count > size / 8 ||
+      (known->coding == Coding::kPicture ? pixels > kSomePixels && pixels / 10000 > size
+                                         : pixels / 8 > 1032 * size))
+    Fail(path, "is too short for its frames");
+  dicom::Instance instance;
+  instance.path = path;
+  instance.transfer_syntax = uid;
+  instance.format.rows = static_cast<int>(rows);
+  instance.format.columns = static_cast<int>(columns);
+  instance.format.allocated = bits == 16 ? 16 : 8;
+  const long stored = dcm::Integer(data, DCM_BitsStored, bits);
+  instance.format.stored = bits == 1 ? 8 : static_cast<int>(std::clamp(stored, 1L, bits));
+  instance.format.high_bit = instance.format.stored - 1;
+  instance.format.photometric = "MONOCHROME2";
+  ReadFragments(*sequence, known->coding, instance, frames, path);
   return frames;
 }
 

@@ -17,6 +17,7 @@ struct PixelFrames {
   int bits = 1;                // a pixel in `bytes`: 1, 8 or 16 (low byte first)
   bool padded = false;         // each frame begins at a whole byte
   std::vector<uint8_t> bytes;  // 1 bit: first pixel in the lowest bit (PS3.5 8.2)
+  bool may_be_lossy = false;   // the transfer syntax allows a compression that changes values
 
   unsigned Value(size_t frame, size_t pixel) const {
     if (bits == 8) return bytes[frame * pixels_per_frame + pixel];
@@ -31,8 +32,8 @@ struct PixelFrames {
   }
 };
 
-// Native, deflated and RLE pixel data. Throws IoError naming `path`: another compression, a size
-// that does not fit the header, damaged RLE.
+// Native, deflated, RLE, JPEG 2000, JPEG-LS and lossless JPEG pixel data. Throws IoError naming
+// `path`: another compression (by its name), a size that does not fit the header, damaged frames.
 PixelFrames ReadPixelFrames(DcmFileFormat& file, const std::filesystem::path& path);
 
 }  // namespace avocet::io

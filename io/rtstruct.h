@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/dicom_source_series.h"
+#include "io/frame_of_reference.h"
 #include "io/volume.h"
 
 namespace avocet::io {
@@ -26,32 +27,40 @@ struct RtRoi {
   std::array<uint8_t, 3> rgb{};
   bool has_rgb = false;
   std::vector<RtContour> contours;
+  int damaged_contours = 0;  // that could not be read and are left out
+  // The frame of reference of its points, and the image series that the file names for it.
+  SpaceIdentity space;
 };
 
 struct RtStruct {
   std::vector<RtRoi> rois;
   std::string label;
-  std::string frame_of_reference_uid;
+  std::string frame_of_reference_uid;  // the first, where the file names several
   std::string referenced_series_uid;
+  std::vector<std::string> referenced_series_uids;
   std::vector<std::string> notes;
 };
 
-// Throws IoError naming the file. An ROI without contours is kept.
+// An ROI without contours is kept. A contour that is damaged and contours of an ROI that the file
+// does not describe are left out with a note. Throws IoError naming the file when it is no
+// structure set or no contour of it can be read.
 RtStruct ReadRtStruct(const std::filesystem::path& path);
 bool IsRtStruct(const std::filesystem::path& path);
 
 struct RtMask {
   std::vector<Volume> volumes;        // label volumes; values are positions in `rois`, from 1
   std::vector<size_t> volume_of_roi;  // ROIs that share voxels are in different volumes
+  std::vector<int64_t> voxels;        // of each ROI on the slices that it was filled on
   std::vector<std::string> notes;
 };
 
-// Fills the closed contours on a grid: a voxel belongs to an ROI when its centre lies inside. In
-// one plane contours combine by the even-odd rule, so that a contour inside another is a hole
-// (and keyhole contours, PS3.3 C.8.8.6.3, come out right). A contour belongs to the nearest slice;
-// contours of two planes that fall into one slice are united. The contours' planes must be parallel
-// to voxel planes of the grid within half a voxel; otherwise IoError. What lies outside the grid is
-// left out and noted.
+// Fills the closed contours on a grid: a voxel belongs to an ROI when its centre lies inside. How
+// the contours of one plane combine stands at FillRegion: those that coincide or overlap are
+// united, one wholly inside another is a hole. A contour belongs to the nearest slice (halfway
+// between two: to the one at the smaller coordinate); contours of two planes that fall into one
+// slice are united. The contours' planes must be parallel to voxel planes of the grid within half
+// a voxel: IoError when none is, else those that are not are left out. What was left out, united
+// or came out empty is noted.
 RtMask RasterizeRois(const RtStruct& structures, const Geometry& grid);
 
 // The same on the slices of an image series. Where they are unevenly spaced or tilted the contours

@@ -12,10 +12,13 @@
 namespace avocet::cli {
 namespace {
 
+constexpr const char* kForceHint = "; --force compares them all the same and marks the case";
+
 int PrintErrors(const core::EvaluatedSet& set) {
   for (const core::EvaluatedCase& item : set.cases)
     if (!item.error.empty())
-      std::fprintf(stderr, "avocet: error: %s: %s\n", item.name.c_str(), item.error.c_str());
+      std::fprintf(stderr, "avocet: error: %s: %s%s\n", item.name.c_str(), item.error.c_str(),
+                   item.other_space ? kForceHint : "");
   return set.failed;
 }
 
@@ -69,6 +72,10 @@ void AddSegmentationOptions(CLI::App* command, core::EvaluateOptions& o, OptionM
                            "2 or 3: dimensionality of borders (default: 2 for images of one "
                            "slice)"))
       ->default_str("auto");
+  masks.Only(kDicomMasks, only(command->add_flag(
+                              "--force", o.force,
+                              "Compare DICOM masks of different frames of reference or series "
+                              "all the same; such cases are marked")));
   masks.Only(kDicomMasks,
              only(command->add_option("--source-series", o.source_series,
                                       "Folder of the DICOM images of masks that are DICOM SEG or "
@@ -164,7 +171,12 @@ void AddEvaluate(CLI::App& app, Action& action, ModeTable& modes) {
   AddTranslationOptions(command, *options, task);
   command->callback([options, rows, &action] {
     action = [options, rows](Progress& progress) {
-      const core::EvaluateResult result = core::RunEvaluate(*options, progress);
+      core::EvaluateResult result;
+      try {
+        result = core::RunEvaluate(*options, progress);
+      } catch (const core::OtherSpaceError& error) {
+        throw IoError(std::string(error.what()) + kForceHint);
+      }
       std::fputs(core::EvaluateTable(result, *rows).c_str(), stdout);
       std::fflush(stdout);
       const int failed = PrintErrors(result.set) + PrintErrors(result.compared);

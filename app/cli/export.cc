@@ -12,6 +12,11 @@
 #include "io/volume_io.h"
 
 namespace avocet::cli {
+namespace {
+
+constexpr const char* kForceHint = "; --force does it all the same and marks the output";
+
+}  // namespace
 
 namespace {
 
@@ -102,9 +107,18 @@ void AddExport(CLI::App& app, Action& action, ModeTable& modes) {
       command->add_option("--smooth", options->smoothing, "Smoothing rounds of surfaces, 0 = none")
           ->capture_default_str()
           ->group("Surfaces"));
+  series.Only(kWithSeries,
+              command->add_flag("--force", options->force,
+                                "Lay a SEG or RTSTRUCT on images of another frame of reference or "
+                                "series all the same; the output is marked"));
   command->callback([options, &action] {
     action = [options](Progress& progress) {
-      const core::ExportResult result = core::RunExport(*options, progress);
+      core::ExportResult result;
+      try {
+        result = core::RunExport(*options, progress);
+      } catch (const core::OtherSpaceError& error) {
+        throw IoError(std::string(error.what()) + kForceHint);
+      }
       for (const auto& note : result.notes) progress.Warn(note);
       for (const auto& file : result.files) std::printf("%s\n", file.c_str());
       std::printf("  %s\n", result.summary.c_str());

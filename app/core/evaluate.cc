@@ -64,6 +64,15 @@ class CaseScorer {
     }
     io::Volume prediction, reference;
     ReadPair(item, prediction, reference);
+    const double side =
+        *std::min_element(reference.geometry.spacing.begin(), reference.geometry.spacing.end());
+    if (io::MaxCornerDistance(prediction.geometry, reference.geometry) >
+            options_.geometry_tolerance * side &&
+        ToCommonBox(prediction, reference)) {
+      item.notes.push_back(
+          "the two masks cover different parts of one grid; where one of them has no slice it is "
+          "taken as empty");
+    }
     RequireSameGrid(prediction.geometry, reference.geometry, options_.geometry_tolerance,
                     item.prediction.filename().string(), item.reference.filename().string());
     item.size = reference.geometry.size;
@@ -113,6 +122,7 @@ class CaseScorer {
   void ReadPair(EvaluatedCase& item, io::Volume& prediction, io::Volume& reference) const {
     const bool mask_p = IsDicomMask(item.prediction), mask_r = IsDicomMask(item.reference);
     MaskGrid grid;
+    grid.force = options_.force;
     io::SourceSeries series;
     if ((mask_p || mask_r) && !options_.source_series.empty()) {
       SilentProgress silent;
@@ -123,6 +133,8 @@ class CaseScorer {
     const auto read = [&](const fs::path& path, bool is_mask) {
       if (!is_mask) return io::ReadVolume(path);
       MaskFile mask = ReadMaskFile(path, grid);
+      item.forced = item.forced || mask.forced;
+      item.notes.insert(item.notes.end(), mask.notes.begin(), mask.notes.end());
       if (!mask.names.empty()) item.notes.push_back(MeaningOfValues(mask, path));
       return OnlyVolume(std::move(mask), path);
     };
@@ -130,10 +142,12 @@ class CaseScorer {
     if (mask_r && (!mask_p || io::IsRtStruct(item.reference))) {
       prediction = read(item.prediction, mask_p);
       grid.geometry = &prediction.geometry;
+      grid.space = io::SpaceOf(prediction);
       reference = read(item.reference, mask_r);
     } else {
       reference = read(item.reference, mask_r);
       grid.geometry = &reference.geometry;
+      grid.space = io::SpaceOf(reference);
       prediction = read(item.prediction, mask_p);
     }
   }
@@ -160,6 +174,7 @@ void ScoreSet(const CaseScorer& scorer, const std::string& what, EvaluatedSet& s
     } catch (const Error& error) {
       if (set.cases.size() == 1) throw;
       item.error = error.what();
+      item.other_space = dynamic_cast<const OtherSpaceError*>(&error) != nullptr;
       ++set.failed;
     } catch (const std::bad_alloc&) {
       if (set.cases.size() == 1) throw;

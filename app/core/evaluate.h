@@ -56,6 +56,9 @@ struct EvaluateOptions {
   std::filesystem::path source_series;  // images of DICOM masks: where both files are such masks
   std::string series;       // which of the series there; of a translation, which of DICOM images
   bool regularise = false;  // translation: of DICOM images, as in io::DicomReadOptions
+  // Compare DICOM masks with images or masks of another frame of reference all the same; such cases
+  // are marked (EvaluatedCase::forced).
+  bool force = false;
   std::filesystem::path csv, json;  // "" = not written
 
   std::string Check() const;
@@ -72,6 +75,8 @@ struct EvaluatedCase {
   std::filesystem::path prediction, reference;
   std::string error;               // "" when it was scored
   std::vector<std::string> notes;  // what the user should know: what values of DICOM masks mean
+  bool other_space = false;  // refused: a mask of another frame of reference (OtherSpaceError)
+  bool forced = false;       // compared although the frames of reference differ
   std::array<int64_t, 3> size{0, 0, 0};
   std::array<double, 3> spacing_mm{1, 1, 1};
   int dims = 3;

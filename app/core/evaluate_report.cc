@@ -148,6 +148,9 @@ std::string SetTables(const EvaluateResult& result, const EvaluatedSet& set, int
   std::string text;
   const size_t scored = set.cases.size() - static_cast<size_t>(set.failed);
   if (scored == 0) return "  no case could be scored\n";
+  for (const EvaluatedCase& item : set.cases)
+    if (item.forced)
+      text += "FORCED " + item.name + ": the masks lie in different frames of reference\n";
   if (result.task == "translation") return TranslationTables(result, set, max_rows);
   for (size_t p = 0; p < result.protocols.size(); ++p) {
     const metrics::Protocol& protocol = result.protocols[p];
@@ -211,8 +214,11 @@ ordered_json SetJson(const EvaluateResult& result, const EvaluatedSet& set) {
     row["case"] = item.name;
     row["prediction"] = item.prediction.filename().string();
     row["reference"] = item.reference.filename().string();
+    if (!item.notes.empty()) row["notes"] = item.notes;
+    if (item.forced) row["forced"] = "a mask of another frame of reference was laid on the other";
     if (!item.error.empty()) {
       row["error"] = item.error;
+      if (item.other_space) row["refused"] = "other frame of reference";
       json["cases"].push_back(std::move(row));
       continue;
     }
@@ -301,6 +307,9 @@ std::string EvaluateCsv(const EvaluateResult& result) {
       csv += "# " + protocol.name + "." + column.name + " [" + column.unit +
              "]: " + column.definition + "\n";
   }
+  for (const EvaluatedSet* set : {&result.set, &result.compared})
+    for (const EvaluatedCase& item : set->cases)
+      if (item.forced) csv += "# forced, other frame of reference: " + CsvField(item.name) + "\n";
   csv += "set,case,label,class,present_in,voxels_pred,voxels_ref";
   for (const auto& protocol : result.protocols)
     for (const auto& column : protocol.columns) csv += "," + protocol.name + "." + column.name;

@@ -8,9 +8,11 @@
 
 #include "app/base/error.h"
 #include "app/core/label_names.h"
+#include "app/core/manifest.h"
 #include "app/core/mask_file.h"
 #include "app/core/output_files.h"
 #include "io/dicom_seg.h"
+#include "io/file_util.h"
 #include "io/rtstruct.h"
 #include "io/segment_codes.h"
 #include "io/surface.h"
@@ -19,6 +21,9 @@
 namespace avocet::core {
 namespace fs = std::filesystem;
 namespace {
+
+// Series description of DICOM objects that were laid on images of another frame of reference.
+constexpr const char* kForcedDescription = "FORCED onto images of another frame of reference";
 
 bool IsDicomName(const fs::path& path) {
   std::string extension = path.extension().string();
@@ -34,12 +39,15 @@ struct Masks : MaskFile {
 Masks ReadMasks(const ExportOptions& options, Progress& progress) {
   Masks masks;
   MaskGrid grid;
+  grid.force = options.force;
   if (!options.source_series.empty()) {
     PartOf scanning(progress, 0, 0.3);
     masks.series = SeriesOfMask(options.mask, options.source_series, options.series, scanning);
     grid.series = &masks.series;
   }
   static_cast<MaskFile&>(masks) = ReadMaskFile(options.mask, grid);
+  if (options.space.Known() && grid.series && !IsDicomMask(options.mask))
+    CheckSpace(options.space, grid, options.mask, masks);
   if (!options.labels.empty())
     for (const auto& [value, name] : ReadLabelNames(options.labels)) masks.names[value] = name;
   return masks;
@@ -174,6 +182,21 @@ void ExportVolumes(Masks& masks, const ExportOptions& options, ExportResult& res
       std::to_string(result.files.size()) + " label volume" + (result.files.size() == 1 ? "" : "s");
 }
 
+// What was laid on images of another space must not pass for a mask of them later.
+void WriteForcedManifests(const ExportOptions& options, const ExportResult& result) {
+  for (const fs::path& file : result.files) {
+    Manifest manifest;
+    manifest.job = "export";
+    manifest.input = options.mask;
+    manifest.input_sha256 = io::Sha256OfFile(options.mask);
+    manifest.output = file;
+    manifest.output_sha256 = io::Sha256OfFile(file);
+    manifest.options = {{"force", "yes"}};
+    manifest.warnings = result.notes;
+    io::WriteFileAtomically(Beside(file, ".manifest.json"), ToJson(manifest));
+  }
+}
+
 }  // namespace
 
 std::string ExportOptions::Check() const {
@@ -196,14 +219,17 @@ std::string ExportOptions::Check() const {
   return "";
 }
 
-ExportResult RunExport(const ExportOptions& options, Progress& progress) {
-  const std::string wrong = options.Check();
+ExportResult RunExport(const ExportOptions& given, Progress& progress) {
+  const std::string wrong = given.Check();
   if (!wrong.empty()) throw OptionError(wrong);
+  ExportOptions options = given;
   ExportResult result;
   GuardOriginals(options.output, {options.mask});
   UpdateOrThrow(progress, Progress::kUnknown, "reading " + options.mask.string());
   Masks masks = ReadMasks(options, progress);
   result.notes = masks.notes;
+  result.forced = masks.forced;
+  if (masks.forced) options.description = kForcedDescription;
   if (IsDicomName(options.output)) {
     ExportDicom(masks, options, result, progress);
   } else if (io::HasSurfaceExtension(options.output)) {
@@ -211,6 +237,7 @@ ExportResult RunExport(const ExportOptions& options, Progress& progress) {
   } else {
     ExportVolumes(masks, options, result);
   }
+  if (masks.forced) WriteForcedManifests(options, result);
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/base/progress.h"
+#include "io/frame_of_reference.h"
 
 namespace avocet::core {
 
@@ -30,6 +31,11 @@ struct ExportOptions {
   std::string algorithm_name = "Avocet";
   std::string description = "Avocet segmentation";  // series description
   int smoothing = 10;                               // rounds, surfaces only
+  // Of a mask in a file that cannot say it: the space that its positions belong to.
+  io::SpaceIdentity space;
+  // Lay a DICOM mask on images of another frame of reference all the same. What is written is
+  // marked: the series description of DICOM, and a manifest beside each file.
+  bool force = false;
 
   // What is wrong with the options, "" when nothing is.
   std::string Check() const;
@@ -39,9 +45,10 @@ struct ExportResult {
   std::vector<std::filesystem::path> files;
   std::string summary;             // one line: what was written
   std::vector<std::string> notes;  // what the user should know
+  bool forced = false;             // ExportOptions::force was needed
 };
 
-// Throws OptionError, IoError, Cancelled.
+// Throws OptionError, IoError (OtherSpaceError: see MaskFile), Cancelled.
 ExportResult RunExport(const ExportOptions& options, Progress& progress);
 
 }  // namespace avocet::core

@@ -69,13 +69,20 @@ fs::path MaskFor(const EvaluateOptions& options, const EvaluatedCase& item) {
   throw IoError("folder '" + options.mask.string() + "' holds no mask called " + item.name);
 }
 
-std::vector<uint8_t> ReadMask(const EvaluateOptions& options, const EvaluatedCase& item,
+std::vector<uint8_t> ReadMask(const EvaluateOptions& options, EvaluatedCase& item,
                               const io::Volume& reference, const std::vector<float>& values) {
   if (options.mask == "head") return preprocess::HeadMask(values.data(), reference.geometry.size);
   const fs::path path = MaskFor(options, item);
   MaskGrid grid;
   grid.geometry = &reference.geometry;
-  const io::Volume mask = OnlyVolume(ReadMaskFile(path, grid), path);
+  grid.space = io::SpaceOf(reference);
+  grid.force = options.force;
+  MaskFile file = ReadMaskFile(path, grid);
+  if (IsDicomMask(path)) {
+    item.notes.insert(item.notes.end(), file.notes.begin(), file.notes.end());
+    item.forced = item.forced || file.forced;
+  }
+  const io::Volume mask = OnlyVolume(std::move(file), path);
   RequireGreyVolume(mask, path.string(), "use as a mask");
   RequireSameGrid(mask.geometry, reference.geometry, options.geometry_tolerance,
                   path.filename().string(), item.reference_input.name);

@@ -180,12 +180,12 @@ void LayerPanel::Refresh() {
       const Origin origin = OriginOf(*labels);
       const bool touched = origin.edited && !origin.drawn;
       const core::ManifestDoubts doubts = DoubtsOf(labels->companions);
-      item->setText(0, QString::fromUtf8(doubts.Any() ? "\u26a0 " : "\u25d0 ") +
-                           QString::fromStdString(labels->name) +
-                           (touched && labels->unsaved ? "  (edited, not saved)"
-                            : touched                  ? "  (edited)"
-                            : labels->unsaved          ? "  (not saved)"
-                                                       : ""));
+      QString text = QString::fromUtf8(doubts.Any() ? "\u26a0 " : "\u25d0 ") +
+                     QString::fromStdString(labels->name) +
+                     (touched && labels->unsaved ? "  (edited, not saved)"
+                      : touched                  ? "  (edited)"
+                      : labels->unsaved          ? "  (not saved)"
+                                                 : "");
       QString tip =
           labels->unsaved ? "Not saved yet" : QString::fromStdString(labels->path.string());
       if (const QString how = Sentence(origin); !how.isEmpty()) tip += "\n" + how;
@@ -195,6 +195,11 @@ void LayerPanel::Refresh() {
       if (!doubts.overridden.empty()) {
         tip += "\nMade although " + QString::fromStdString(doubts.overridden);
       }
+      if (labels->other_space) {
+        text += "  (other frame of reference)";
+        tip += "\nOf another frame of reference than the image: where it lies on it means nothing";
+      }
+      item->setText(0, text);
       item->setToolTip(0, tip);
       item->setCheckState(0, labels->visible ? Qt::Checked : Qt::Unchecked);
     }

@@ -274,19 +274,30 @@ void TakeManifest(const fs::path& path, LabelLayer& layer, std::vector<std::stri
 }
 
 // DICOM SEG and RTSTRUCT: names and colours are their own.
-LoadedFile LoadDicomMask(const fs::path& path, const std::string& name, const io::Geometry* grid) {
+LoadedFile LoadDicomMask(const fs::path& path, const std::string& name, const OpenImage* image) {
   core::MaskGrid on;
-  on.geometry = grid;
-  if (grid == nullptr && io::IsRtStruct(path)) {
+  if (image != nullptr) {
+    on.geometry = &image->grid;
+    on.space = image->space;
+    on.force = image->force;
+  }
+  if (image == nullptr && io::IsRtStruct(path)) {
     throw IoError("'" + path.string() +
                   "' holds contours, no voxels; open the images that they were drawn on first");
   }
-  core::MaskFile mask = core::ReadMaskFile(path, on);
   LoadedFile loaded;
+  core::MaskFile mask;
+  try {
+    mask = core::ReadMaskFile(path, on);
+  } catch (const core::OtherSpaceError& error) {
+    loaded.other_space = error.what();
+    return loaded;
+  }
   for (io::Volume& volume : mask.volumes) {
     DescribeGeometry(volume, loaded.report);
     auto layer = LabelsFromVolume(std::move(volume), name);
     layer->path = path;
+    layer->other_space = mask.forced;
     for (auto& [value, entry] : layer->table) {
       const auto found = mask.names.find(value);
       if (found != mask.names.end() && !found->second.empty()) entry.name = found->second;
@@ -315,7 +326,7 @@ LoadedFile LoadDicomMask(const fs::path& path, const std::string& name, const io
 }  // namespace
 
 LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress, const std::string& series,
-                    const io::Geometry* grid, bool resampled) {
+                    const OpenImage* image, bool resampled) {
   LoadedFile loaded;
   fs::path plain = path;
   while (plain.has_parent_path() && plain.filename().empty()) plain = plain.parent_path();
@@ -323,7 +334,7 @@ LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress, const s
   UpdateOrThrow(progress, Progress::kUnknown, "reading " + name);
   std::error_code ignored;
   if (as != LoadAs::kImage && fs::is_regular_file(path, ignored) && core::IsDicomMask(path)) {
-    return LoadDicomMask(path, name, grid);
+    return LoadDicomMask(path, name, image);
   }
   // A file may be a DICOMDIR, or hold several stacks.
   if (series.empty() && (fs::is_directory(path, ignored) || io::IsDicomFile(path))) {
@@ -376,16 +387,16 @@ LoadedFile LoadFile(const fs::path& path, LoadAs as, Progress& progress, const s
   if (const auto nifti = std::dynamic_pointer_cast<const io::NiftiSource>(volume.source)) {
     volume.source = nifti->GridOnly();
   }
-  auto image = std::make_unique<ImageLayer>();
-  image->name = name;
-  image->path = path;
-  image->series = series;
-  image->window = DefaultWindow(volume, statistics);
-  image->statistics = std::move(statistics);
-  image->volume = std::make_shared<const io::Volume>(std::move(volume));
-  image->synthetic = synthetic;
-  image->companions = std::move(companions);
-  loaded.image = std::move(image);
+  auto layer = std::make_unique<ImageLayer>();
+  layer->name = name;
+  layer->path = path;
+  layer->series = series;
+  layer->window = DefaultWindow(volume, statistics);
+  layer->statistics = std::move(statistics);
+  layer->volume = std::make_shared<const io::Volume>(std::move(volume));
+  layer->synthetic = synthetic;
+  layer->companions = std::move(companions);
+  loaded.image = std::move(layer);
   return loaded;
 }
 

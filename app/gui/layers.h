@@ -11,6 +11,7 @@
 #include "app/base/progress.h"
 #include "app/gui/contrast.h"
 #include "app/gui/label_table.h"
+#include "io/frame_of_reference.h"
 #include "io/volume.h"
 
 namespace avocet::gui {
@@ -63,7 +64,9 @@ struct LabelLayer {
   bool edited = false;      // painted on by hand; false again when every stroke was undone
   bool drawn = false;       // made by hand from the start, of nothing
   bool comparison = false;  // an error map: shown, but not edited, saved or scored
-  uint64_t state = 0;       // of the voxels: each stroke makes a new one, undo brings the old back
+  // Of another frame of reference than the image it is shown on: where it lies there means nothing.
+  bool other_space = false;
+  uint64_t state = 0;  // of the voxels: each stroke makes a new one, undo brings the old back
   Companions companions;
 
   const io::Geometry& geometry() const { return header->geometry; }
@@ -86,7 +89,14 @@ struct SeriesChoice {
 // "orientation, pixel size not stated by the file"; "" when nothing was assumed.
 std::string AssumedText(const io::Assumptions& assumed);
 
-// One of the first four is set.
+// The open image that a mask is laid on.
+struct OpenImage {
+  io::Geometry grid;        // contours (RTSTRUCT) are filled on it
+  io::SpaceIdentity space;  // what it states of its frame of reference and series
+  bool force = false;       // show a mask of another space on it all the same
+};
+
+// One of the first four is set, or `other_space`.
 struct LoadedFile {
   std::unique_ptr<ImageLayer> image;
   std::unique_ptr<LabelLayer> labels;
@@ -94,6 +104,8 @@ struct LoadedFile {
   std::vector<SeriesChoice> choices;
   // What is wrong with the slices of a series that can only be opened resampled.
   std::string uneven;
+  // Why a mask was not laid on the image: its positions are not comparable with it.
+  std::string other_space;
   std::vector<std::string> report;  // what is odd about the file and what was done, sentences
 };
 
@@ -104,9 +116,10 @@ enum class LoadAs { kGuess, kImage, kLabels };
 // NAME.labels.json beside it, or from the names that DICOM SEG carries. Throws IoError, Cancelled.
 // A DICOM folder or DICOMDIR with several readable series gives the choices, unless `series` names
 // one; a series with tilted or uneven slices gives `uneven`, unless it is to be `resampled` onto an
-// even grid. `grid` is that of the image which is open: contours (RTSTRUCT) are filled on it.
+// even grid. `image` is the one that is open; a DICOM mask of another frame of reference is not
+// laid on it unasked.
 LoadedFile LoadFile(const std::filesystem::path& path, LoadAs as, Progress& progress,
-                    const std::string& series = "", const io::Geometry* grid = nullptr,
+                    const std::string& series = "", const OpenImage* image = nullptr,
                     bool resampled = false);
 
 // A label layer of a volume in memory; `volume` gives up its voxels.

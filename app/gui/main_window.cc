@@ -93,6 +93,9 @@ MainWindow::MainWindow(Session& session)
   session_.on_choose_series = [this](const auto& name, const auto& choices) {
     return AskSeries(QString::fromStdString(name), choices);
   };
+  session_.on_other_space = [this](const auto& name, const auto& why) {
+    return AskOtherSpace(QString::fromStdString(name), QString::fromStdString(why));
+  };
   session_.tasks.on_change = [this] { RefreshTasks(); };
   session_.document.AddObserver([this](unsigned changes) {
     if (changes & ~unsigned{kCursorChanged}) RefreshActions();
@@ -114,6 +117,7 @@ MainWindow::~MainWindow() {
   session_.on_opened = {};
   session_.on_choose_series = {};
   session_.on_uneven_series = {};
+  session_.on_other_space = {};
   session_.on_models = {};
   session_.on_fits = {};
   session_.on_evaluated = {};

@@ -74,6 +74,7 @@ class MainWindow : public QMainWindow {
   void ShowOpened();
   int AskSeries(const QString& name, const std::vector<SeriesChoice>& choices);
   bool AskResampled(const QString& name, const QString& fault);
+  bool AskOtherSpace(const QString& name, const QString& why);
   void AskSave(bool always_ask);
   void AskSaveImage();
   void Save(int layer, const std::filesystem::path& path);

@@ -9,6 +9,7 @@
 #include <QMessageBox>
 #include <QMimeData>
 #include <QPainter>
+#include <QPushButton>
 #include <QSettings>
 #include <QStatusBar>
 #include <algorithm>
@@ -95,6 +96,17 @@ bool MainWindow::AskResampled(const QString& name, const QString& fault) {
   box.setDefaultButton(resample);
   box.exec();
   return box.clickedButton() == resample;
+}
+
+bool MainWindow::AskOtherSpace(const QString& name, const QString& why) {
+  QMessageBox box(QMessageBox::Warning, "Another frame of reference",
+                  "'" + name + "' does not belong to the open image.", QMessageBox::Cancel, this);
+  box.setObjectName("other_space");
+  box.setInformativeText(why + ".\n\nOpen it on the image all the same? The layer is marked.");
+  QPushButton* open = box.addButton("Open anyway", QMessageBox::AcceptRole);
+  box.setDefaultButton(QMessageBox::Cancel);
+  box.exec();
+  return box.clickedButton() == open;
 }
 
 void MainWindow::AddRecent(const fs::path& path) {

@@ -155,7 +155,7 @@ void Session::Open(const std::vector<fs::path>& paths, LoadAs as, std::function<
 }
 
 void Session::OpenNext(std::vector<fs::path> paths, LoadAs as, std::function<void()> then,
-                       const std::string& series, bool resampled) {
+                       const std::string& series, bool resampled, bool force) {
   if (paths.empty()) {
     if (then) then();
     return;
@@ -165,17 +165,31 @@ void Session::OpenNext(std::vector<fs::path> paths, LoadAs as, std::function<voi
   auto loaded = std::make_shared<LoadedFile>();
   const std::string name =
       path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
-  const auto grid =
-      document.grid() == nullptr ? nullptr : std::make_shared<const io::Geometry>(*document.grid());
+  std::shared_ptr<OpenImage> image;
+  if (document.grid() != nullptr) {
+    image = std::make_shared<OpenImage>();
+    image->grid = *document.grid();
+    image->force = force;
+    const ImageLayer* active = document.ActiveImage();
+    image->space = io::SpaceOf(active ? *active->volume : *document.labels().front()->header);
+  }
   tasks.Start(
       "Open " + name,
-      [loaded, path, as, series, grid, resampled](Progress& progress) {
-        *loaded = LoadFile(path, as, progress, series, grid.get(), resampled);
+      [loaded, path, as, series, image, resampled](Progress& progress) {
+        *loaded = LoadFile(path, as, progress, series, image.get(), resampled);
       },
       [this, loaded, path, name, series, paths = std::move(paths), as,
        then = std::move(then)](const TaskRunner::Outcome& outcome) {
         if (!outcome.error.empty()) {
           Tell(Message::Kind::kError, name, {outcome.error});
+        } else if (!outcome.cancelled && !loaded->other_space.empty()) {
+          if (on_other_space && on_other_space(name, loaded->other_space)) {
+            std::vector<fs::path> again = paths;
+            again.insert(again.begin(), path);
+            return OpenNext(std::move(again), as, then, series, /*resampled=*/false,
+                            /*force=*/true);
+          }
+          Tell(Message::Kind::kError, name, {loaded->other_space});
         } else if (!outcome.cancelled && !loaded->choices.empty()) {
           const int chosen = on_choose_series ? on_choose_series(name, loaded->choices) : -1;
           if (chosen >= 0) {
@@ -200,9 +214,22 @@ void Session::OpenNext(std::vector<fs::path> paths, LoadAs as, std::function<voi
       });
 }
 
+void Session::CompareWithLabels(const ImageLayer& image, std::vector<std::string>& report) {
+  const io::SpaceIdentity space = io::SpaceOf(*image.volume);
+  for (const auto& labels : document.labels()) {
+    const io::SpaceIdentity own = io::SpaceOf(*labels->header);
+    if (io::IsComparable(io::CompareSpaces(own, space))) continue;
+    labels->other_space = true;
+    report.push_back("the label map '" + labels->name +
+                     "' does not belong to this image: " + io::DescribeMismatch(own, space) +
+                     "; where it lies on the image means nothing");
+  }
+}
+
 void Session::Add(LoadedFile loaded, const std::string& title) {
   std::vector<std::string> report = std::move(loaded.report);
   if (loaded.image) {
+    if (document.images().empty()) CompareWithLabels(*loaded.image, report);
     if (!IsAlignedWithPatient(loaded.image->volume->geometry)) {
       report.push_back(
           "the slices are oblique: they are shown along their own axes; View > Patient planes "

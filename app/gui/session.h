@@ -58,6 +58,9 @@ class Session {
   // Asks whether a series with tilted or uneven slices, as `fault` has it, is to be opened
   // resampled.
   std::function<bool(const std::string& name, const std::string& fault)> on_uneven_series;
+  // Asks whether to show a mask on an image whose positions are not comparable with it; not set:
+  // no.
+  std::function<bool(const std::string& name, const std::string& why)> on_other_space;
   std::function<void()> on_models;     // the catalogue is there, or is another one
   std::function<void()> on_fits;       // FitOf may say something else
   std::function<void()> on_evaluated;  // `evaluation` is a new one
@@ -151,7 +154,9 @@ class Session {
  private:
   void Tell(Message::Kind kind, const std::string& title, std::vector<std::string> lines);
   void OpenNext(std::vector<std::filesystem::path> paths, LoadAs as, std::function<void()> then,
-                const std::string& series = "", bool resampled = false);
+                const std::string& series = "", bool resampled = false, bool force = false);
+  // Marks the label maps that do not belong to an image, and says so.
+  void CompareWithLabels(const ImageLayer& image, std::vector<std::string>& report);
   void Add(LoadedFile loaded, const std::string& title);
   void OnDocument(unsigned changes);
   void KeepInJournal();

@@ -117,6 +117,10 @@ void Session::ExportDicom(int id, const fs::path& path, const DicomExport& wante
   const Origin origin = OriginOf(*layer);
   options.algorithm_type = AlgorithmType(origin);
   options.algorithm_name = AlgorithmName(origin);
+  // The mask goes through a file that cannot name its frame of reference. Whoever shows a mask on
+  // an image of another one was asked.
+  options.space = io::SpaceOf(*layer->header);
+  options.force = layer->other_space;
   auto copy = std::make_shared<LabelLayer>(*layer);
   copy->companions.clear();
   auto report = std::make_shared<std::vector<std::string>>();

@@ -309,7 +309,9 @@ TEST_F(WindowExports, SegAndStructuresWithAndWithoutThePatient) {
       if (kind == 1) {
         EXPECT_THROW(LoadFile(path, LoadAs::kGuess, progress), IoError);
       }
-      const LoadedFile again = LoadFile(path, LoadAs::kGuess, progress, "", &g);
+      OpenImage on;
+      on.grid = g;
+      const LoadedFile again = LoadFile(path, LoadAs::kGuess, progress, "", &on);
       ASSERT_TRUE(again.labels);
       if (kind == 1) {  // ROIs are numbered from 1, in order of value
         EXPECT_EQ(again.labels->table.size(), 2u);
