@@ -28,8 +28,9 @@ std::string NormalId(const std::string& id) {
 }
 
 // The parts of the first component group (PS3.5 6.2.1), lower case. Bytes beyond ASCII depend on
-// the character set of the file and are left out.
-std::set<std::string> NameParts(const std::string& name) {
+// the character set of the file: they count only where nothing else tells patients apart.
+enum class Beyond { kIgnored, kCounts };
+std::set<std::string> NameParts(const std::string& name, Beyond ascii = Beyond::kCounts) {
   std::set<std::string> parts;
   std::string part;
   for (const char c : name.substr(0, name.find('=')) + "^") {
@@ -39,6 +40,8 @@ std::set<std::string> NameParts(const std::string& name) {
       part.clear();
     } else if (byte < 128) {
       part += static_cast<char>(std::tolower(byte));
+    } else if (ascii == Beyond::kCounts) {
+      part += c;
     }
   }
   return parts;
@@ -52,8 +55,15 @@ std::string NormalName(const std::string& name) {
 
 // How many of these names cannot be spellings of one: one that only lacks parts of another can.
 size_t CountNames(const std::vector<InstancePtr>& images) {
+  // With one PatientID throughout, a name may be written in two character sets.
+  const bool same_id = !images[0]->patient_id.empty() &&
+                       std::all_of(images.begin(), images.end(), [&](const InstancePtr& image) {
+                         return NormalId(image->patient_id) == NormalId(images[0]->patient_id);
+                       });
   std::set<std::set<std::string>> names;
-  for (const InstancePtr& image : images) names.insert(NameParts(image->patient_name));
+  for (const InstancePtr& image : images) {
+    names.insert(NameParts(image->patient_name, same_id ? Beyond::kIgnored : Beyond::kCounts));
+  }
   size_t count = 0;
   for (const auto& name : names) {
     count += std::none_of(names.begin(), names.end(), [&](const auto& other) {
@@ -179,6 +189,9 @@ std::vector<SeriesGroup> GroupBySeries(std::vector<InstancePtr> instances) {
                       "are taken for one series");
       add(std::move(images), "", std::move(notes));
     } else {
+      notes.push_back("one SeriesInstanceUID stands in " + std::to_string(studies) +
+                      " studies (StudyInstanceUID), and their slices do not form one volume: each "
+                      "study is a series of its own, which may be a part of the examination");
       std::map<std::string, std::vector<InstancePtr>> by_study;
       for (InstancePtr& image : images) by_study[image->study_uid].push_back(std::move(image));
       for (auto& [study, own] : by_study) add(std::move(own), "", notes);

@@ -213,6 +213,13 @@ void SplitBySpace(Frames slices, const std::string& label,
                         " frames of reference (FrameOfReferenceUID), but belong to one volume: "
                         "they are taken for one series");
   }
+  const size_t apart = spaces.size();
+  for (size_t i = before; apart > 1 && i < out.size(); ++i) {
+    AddNote(out[i],
+            "the files of this series lie in " + std::to_string(apart) +
+                " frames of reference (FrameOfReferenceUID) and form no one volume: each is "
+                "a volume of its own, which may be a part of the examination");
+  }
 }
 
 // True when both show the same pixels in two transfer syntaxes: one image, exported twice.

@@ -117,6 +117,19 @@ TEST(DicomIdentity, OtherPatientsAreRefusedWithoutTheirNames) {
 }
 
 // Each patient has the whole series: the UID was copied, and nothing is torn apart.
+// Without a PatientID the name alone tells patients apart, in any script.
+TEST(DicomIdentity, NamesBeyondAsciiCount) {
+  const fs::path folder = Write("kanji", [](DicomBuilder& slice, int k) {
+    slice.Text(0x00080005, "CS", "ISO_IR 192");
+    slice.Text(0x00100010, "PN", k < 2 ? "\xe5\xb1\xb1\xe7\x94\xb0" : "\xe9\x88\xb4\xe6\x9c\xa8");
+    slice.Erase(0x00100020);
+  });
+  const DicomTree tree = Scan(folder);
+  for (const DicomSeries* series : tree.AllSeries()) {
+    EXPECT_NE(series->problem.find("PatientName"), std::string::npos) << series->problem;
+  }
+}
+
 TEST(DicomIdentity, WholeSeriesOfTwoPatientsStayTwo) {
   const fs::path folder = Write(
       "whole",
@@ -179,6 +192,7 @@ TEST(DicomIdentity, OtherSpacesAndStudiesStayApart) {
         std::set<int> parity;
         for (int64_t k = 0; k < 4; ++k) parity.insert(volume.As<int16_t>()[48 * k] % 2);
         EXPECT_EQ(parity.size(), 1U) << "slices of the other were mixed in";
+        EXPECT_TRUE(Says(volume.notes, "may be a part")) << "a part is read without a word";
       }
     }
   }
