@@ -68,7 +68,8 @@ ConvertResult WriteAs(io::Volume volume, const fs::path& output, bool keep_text)
   result.input_format = volume.source ? volume.source->FormatName() : "unknown";
   result.output_format = io::FormatByName(output)->Name();
   result.geometry = volume.geometry;
-  result.orientation = volume.geometry.OrientationLetters();
+  result.orientation =
+      volume.geometry.OrientationLetters() + (volume.assumed.orientation ? "?" : "");
   result.type = volume.type;
   result.components = volume.components;
   result.frames = volume.frames;

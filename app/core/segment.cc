@@ -178,7 +178,7 @@ class Segmenter {
           UpdateOrThrow(progress, 0.05 + 0.9 * done / total,
                         name + ": slice " + std::to_string(done) + " of " + std::to_string(total));
         });
-    MeasureVolumes(image.geometry, prediction.labels, item);
+    MeasureVolumes(image, prediction.labels, item);
     const size_t told = warnings.size();
     item.implausible = FindImplausible(image, item.volumes_ml, model_.card);
     for (const ImplausibleVolume& each : item.implausible) warnings.push_back(each.Sentence());
@@ -217,8 +217,11 @@ class Segmenter {
                   options_.probabilities ? "leave out --probabilities" : "");
   }
 
-  void MeasureVolumes(const io::Geometry& geometry, const std::vector<uint16_t>& labels,
+  // Nothing where the size of a voxel is not known: voxels are no millilitres.
+  void MeasureVolumes(const io::Volume& image, const std::vector<uint16_t>& labels,
                       SegmentCase& item) const {
+    if (image.assumed.in_plane_size || image.assumed.slice_distance) return;
+    const io::Geometry& geometry = image.geometry;
     std::vector<int64_t> count(highest_label_ + 1, 0);
     for (const uint16_t value : labels) ++count[value];
     const double millilitres = VoxelMillilitres(geometry);

@@ -41,8 +41,9 @@ struct SegmentCase {
   std::filesystem::path output;
   std::string error;  // "" on success
   double seconds = 0;
-  std::vector<std::pair<std::string, double>> volumes_ml;  // per foreground label
-  std::vector<ImplausibleVolume> implausible;              // those that the model's card doubts
+  std::vector<std::pair<std::string, double>>
+      volumes_ml;  // per foreground label; empty where the size of a voxel is not known
+  std::vector<ImplausibleVolume> implausible;  // those that the model's card doubts
 };
 
 struct SegmentResult {

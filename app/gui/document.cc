@@ -131,6 +131,11 @@ void Document::ForgetClosed() {
   undo_.erase(undo_.begin(), last.base());
 }
 
+bool Document::AssumesOrientation() const {
+  if (const ImageLayer* image = ActiveImage()) return image->AssumesOrientation();
+  return !labels_.empty() && labels_.front()->header->assumed.orientation;
+}
+
 void Document::SetActiveImage(int id) {
   if (Image(id) == nullptr || (id == active_image_ && id == selected_)) return;
   selected_ = id;

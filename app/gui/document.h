@@ -56,6 +56,9 @@ class Document {
   ImageLayer* Image(int id) const;  // null when there is none
   LabelLayer* Labels(int id) const;
   ImageLayer* ActiveImage() const { return Image(active_image_); }
+  // True when the sides of the patient were assumed by the reader: of the active image or, where
+  // none is open, of the first label map.
+  bool AssumesOrientation() const;
   LabelLayer* ActiveLabels() const { return Labels(active_labels_); }
   void SetActiveImage(int id);
   void SetActiveLabels(int id);

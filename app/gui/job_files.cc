@@ -19,7 +19,9 @@ fs::path FileForJob(const fs::path& source, const io::Volume& volume, const fs::
                     Progress& progress) {
   std::error_code ignored;
   const fs::path file = io::SplitMember(source).file;  // one array of several: FILE#NAME
-  if (!source.empty() && fs::is_regular_file(file, ignored) && io::FormatByName(file) != nullptr) {
+  // The file of a resampled image holds its slices as they were.
+  if (!source.empty() && !volume.resampled && fs::is_regular_file(file, ignored) &&
+      io::FormatByName(file) != nullptr) {
     return source;
   }
   UpdateOrThrow(progress, Progress::kUnknown, "preparing the image");

@@ -108,7 +108,7 @@ Session::Fit FitAtOnce(const CatalogueModel& model, const ImageLayer& image) {
       wanted != modality) {
     fit.objection = "it was made for " + wanted + ", and the image " +
                     (image.volume->modality == modality ? "is " : "looks like ") + modality;
-  } else if (image.AssumesSize()) {
+  } else if (image.volume->assumed.in_plane_size || image.volume->assumed.slice_distance) {
     fit.warning = "the image does not say how large its voxels are";
   } else if (image.AssumesOrientation()) {
     fit.warning = "the image does not say how the patient lies";

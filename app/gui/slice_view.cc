@@ -313,7 +313,7 @@ void SliceView::DrawTexts(QPainter& painter) {
   painter.setFont(font);
   const QFontMetricsF metrics(font);
   const ImageLayer* active = document_.ActiveImage();
-  const bool assumed = active != nullptr && active->AssumesOrientation();
+  const bool assumed = document_.AssumesOrientation();
   const QColor letter_colour = assumed ? QColor(216, 183, 101) : QColor(255, 255, 255);
   const auto letters = plane_->Letters(assumed);
   const auto text = [&](int side) { return QString::fromStdString(letters[side]); };
@@ -345,8 +345,8 @@ void SliceView::DrawTexts(QPainter& painter) {
     std::snprintf(line, sizeof line, "%sslice %lld of %lld", position.c_str(),
                   static_cast<long long>(slice + 1), static_cast<long long>(plane_->count));
   } else {
-    std::snprintf(line, sizeof line, "%s   patient plane",
-                  AxisPosition(middle, PatientAxis(orientation_)).c_str());
+    std::snprintf(line, sizeof line, "%spatient plane",
+                  assumed ? "" : (AxisPosition(middle, PatientAxis(orientation_)) + "   ").c_str());
   }
   DrawText(painter, QPointF(8, 34), line, plain);
   const std::string synthetic = document_.SyntheticNote();

@@ -194,8 +194,7 @@ void VolumeView::paintEvent(QPaintEvent*) {
     // Which sides the screen's left and right are, from the camera.
     const double azimuth = camera_.azimuth * 3.14159265358979 / 180;
     const Vec3 right{std::cos(azimuth), std::sin(azimuth), 0};
-    const ImageLayer* image = document_.ActiveImage();
-    const std::string mark = image != nullptr && image->AssumesOrientation() ? "?" : "";
+    const std::string mark = document_.AssumesOrientation() ? "?" : "";
     painter.drawText(QRectF(6, 0, 40, height()), Qt::AlignVCenter | Qt::AlignLeft,
                      QString::fromStdString(SideLetters(Scale(right, -1)) + mark));
     painter.drawText(QRectF(width() - 46, 0, 40, height()), Qt::AlignVCenter | Qt::AlignRight,
