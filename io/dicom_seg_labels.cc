@@ -246,6 +246,18 @@ void Assemble(const Content& content, SegReadResult& result) {
   result.voxels = CountVoxels(result);
 }
 
+namespace {
+
+// Segments that had voxels before the labels were moved to another grid, and have none now.
+void NoteLost(const std::vector<int64_t>& before, SegReadResult& result) {
+  for (size_t s = 0; s < before.size(); ++s)
+    if (before[s] > 0 && result.voxels[s] == 0)
+      result.notes.push_back("no voxel of " + NameOf(result.segments[s]) +
+                             " lies on the image series: its mask is empty");
+}
+
+}  // namespace
+
 void MoveToUneven(const SourceSeries& source, const fs::path& path, SegReadResult& result) {
   const size_t plane = static_cast<size_t>(source.rows) * static_cast<size_t>(source.columns);
   for (Volume& volume : result.volumes) {
@@ -260,6 +272,9 @@ void MoveToUneven(const SourceSeries& source, const fs::path& path, SegReadResul
   result.notes.push_back(
       "the slices are unevenly spaced or tilted: each voxel of the regular grid has the label of "
       "the nearest slice");
+  const std::vector<int64_t> before = result.voxels;
+  result.voxels = CountVoxels(result);
+  NoteLost(before, result);
 }
 
 void MoveTo(const SourceSeries& source, const fs::path& path, SegReadResult& result) {
@@ -313,10 +328,7 @@ void MoveTo(const SourceSeries& source, const fs::path& path, SegReadResult& res
     result.notes.push_back(std::to_string(in_mask - in_series) + " of " + std::to_string(in_mask) +
                            " labelled voxels lie outside the image series and are left out");
   }
-  for (size_t s = 0; s < before.size(); ++s)
-    if (before[s] > 0 && result.voxels[s] == 0)
-      result.notes.push_back("no voxel of " + NameOf(result.segments[s]) +
-                             " lies on the image series: its mask is empty");
+  NoteLost(before, result);
 }
 
 }  // namespace avocet::io::seg

@@ -362,7 +362,6 @@ SegReadResult Reader::Read(const SegReadOptions& options) {
     seg::MoveTo(*source, path_, result_);
   } else if (source && !source->regular) {
     seg::MoveToUneven(*source, path_, result_);
-    result_.voxels = seg::CountVoxels(result_);
   }
   StateFields(type);
   StateSpace(source);

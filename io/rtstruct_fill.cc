@@ -376,6 +376,14 @@ RtMask RasterizeRois(const RtStruct& structures, const SourceSeries& source) {
     moved.resampled = true;
     volume = std::move(moved);
   }
+  for (size_t r = 0; r < result.voxels.size(); ++r) {
+    const std::vector<uint16_t> labels =
+        result.volumes[result.volume_of_roi[r]].ToLabels("the mask");
+    if (result.voxels[r] > 0 &&
+        std::find(labels.begin(), labels.end(), static_cast<uint16_t>(r + 1)) == labels.end())
+      result.notes.push_back(NameOf(structures.rois[r]) +
+                             " has no voxel on the regular grid of the slices");
+  }
   result.notes.push_back(
       "the slices are unevenly spaced or tilted: each voxel of the regular grid has the label of "
       "the nearest slice");

@@ -315,7 +315,10 @@ LoadedFile LoadDicomMask(const fs::path& path, const std::string& name, const Op
       loaded.more_labels.push_back(std::move(layer));
     }
   }
-  loaded.report.insert(loaded.report.end(), mask.notes.begin(), mask.notes.end());
+  for (const std::string& note : mask.notes) {  // a part of them stands in the volumes too
+    if (std::find(loaded.report.begin(), loaded.report.end(), note) == loaded.report.end())
+      loaded.report.push_back(note);
+  }
   if (!loaded.labels) throw IoError("'" + path.string() + "' holds no segment");
   if (!loaded.more_labels.empty()) {
     loaded.report.push_back("segments that overlap are in label maps of their own");
