@@ -95,7 +95,9 @@ std::string Uniform(const ValueFacts& facts, const models::Preprocessing& p) {
   const auto scaled = [&](double v) {
     return (std::min(std::max(v, lower), upper) - lower) / (upper - lower);
   };
-  const double from = scaled(facts.percentile_0_5), to = scaled(facts.percentile_99_5);
+  const bool padding_shows = facts.padded && facts.padded_share > 0.005;
+  const double from = scaled(padding_shows ? facts.padding : facts.percentile_0_5),
+               to = scaled(facts.percentile_99_5);
   if (to - from >= kUniform) return "";
   return Seen(facts) + ", and the model's " + RuleText(p) +
          " would make nearly all voxels equal (" + Text(from) + " to " + Text(to) +
@@ -114,14 +116,15 @@ std::string RuleText(const models::Preprocessing& p) {
 
 bool LooksLikeShiftedCt(const ValueFacts& facts) {
   if (!facts.whole_numbers || facts.percentile_0_5 < -10) return false;
-  if (facts.highest < 1100 || facts.highest > 70000) return false;
+  if (facts.highest < 1400 || facts.highest > 70000) return false;
+  // Measured on CT of trunks and limbs, and on MR scaled so that its tissues come to lie at 1024:
+  // in CT little lies between lung and fat, air is there, and so is some dense bone.
   const double air = facts.ShareBelow(200);
-  const double lung = facts.ShareBelow(850) - air;
+  const double valley = facts.ShareBelow(800) - facts.ShareBelow(450);
   const double soft = facts.ShareAbove(890) - facts.ShareAbove(1174);
   const double bright = facts.ShareAbove(1174);
-  // Of what is no air or lung, the most is soft tissue; little lies between lung and fat.
-  return soft > 0.6 * (soft + bright) && soft > 0.03 && (air > 0.02 || lung > 0.3) &&
-         facts.ShareBelow(850) - facts.ShareBelow(600) < soft;
+  return soft > 0.6 * (soft + bright) && soft > 0.03 && air > 0.02 && valley < 0.25 * soft &&
+         facts.ShareAbove(1300) > 5e-4;
 }
 
 IntensityFit FitIntensity(const io::Volume& image, const ValueFacts& facts,

@@ -62,6 +62,7 @@ ValueFacts MeasureValues(const std::vector<float>& values) {
       *next - lowest > kPaddingGap && lowest < 0) {
     facts.padded = true;
     facts.padding = lowest;
+    facts.padded_share = same / static_cast<double>(sample.size());
     sample.erase(sample.begin(), next);
   }
   facts.percentile_0_5 = PercentileOf(sample, 0.5);

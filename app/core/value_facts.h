@@ -20,6 +20,7 @@ struct ValueFacts {
   // many voxels have exactly it and the next one is far above. The figures below leave it out.
   bool padded = false;
   double padding = 0;
+  double padded_share = 0;  // of all voxels
 
   double percentile_0_5 = 0, percentile_1 = 0, median = 0, percentile_99_5 = 0;
   std::vector<float> sample;  // sorted, without padding

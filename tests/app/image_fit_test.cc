@@ -302,6 +302,51 @@ TEST(ImageFit, MrModelsTakeAnyUnits) {
   EXPECT_REFUSED(offset, acdc, "1024 added");
 }
 
+// Real files; the field of view is left out, for many are crops.
+TEST(ImageFit, SharedCtAndMrAreToldApart) {
+  const fs::path data = test::SharedData("data");
+  if (data.empty()) GTEST_SKIP() << "no ../shared";
+  models::ModelCard ct = Preset("synapse"), mr = Preset("acdc");
+  ct.expects = mr.expects = {};
+  const auto read = [&](const std::string& name) {
+    io::Volume image = io::ReadVolume(data / name);
+    image.modality.clear();
+    return image;
+  };
+  for (const char* name :
+       {"totalsegmentator/example_ct.nii.gz", "totalsegmentator/example_ct_sm.nii.gz",
+        "sts_sarcoma/nifti/STS_002/CT_image.nii.gz", "sts_sarcoma/nifti/STS_008/CT_image.nii.gz",
+        "sts_sarcoma/nifti/STS_019/CT_image.nii.gz", "sts_sarcoma/nifti/STS_042/CT_image.nii.gz"}) {
+    SCOPED_TRACE(name);
+    io::Volume image = read(name);
+    EXPECT_FITS(image, ct);
+    EXPECT_NE(Refusal(image, mr), "");
+    io::Volume offset = io::Volume::Zeros(image.geometry, io::VoxelType::kFloat32);
+    const std::vector<float> values = image.ToFloat();
+    for (size_t x = 0; x < values.size(); ++x) {
+      offset.As<float>()[x] = std::max(0.0f, values[x] + 1024);
+    }
+    EXPECT_NE(Refusal(offset, ct), "");
+    EXPECT_NE(Refusal(offset, mr), "");
+  }
+  for (const char* name :
+       {"totalsegmentator/example_mr_sm.nii.gz", "sts_sarcoma/nifti/STS_002/MR_T1_image.nii.gz",
+        "sts_sarcoma/nifti/STS_008/MR_T1_image.nii.gz",
+        "sts_sarcoma/nifti/STS_019/MR_T1_image.nii.gz",
+        "sts_sarcoma/nifti/STS_042/MR_T1_image.nii.gz",
+        "brain/3t_t1w/studyforrest_t1w_3T_halfres.nii.gz", "brain/ixi/IXI012-HH-1211_T1.nii.gz",
+        "brain/icbm152_2009a/icbm152_2009a_sym_t1.nii.gz", "brain/torchio/t2.nii.gz",
+        "hippocampus/imagesTr/hippocampus_001.nii.gz"}) {
+    SCOPED_TRACE(name);
+    const io::Volume image = read(name);
+    EXPECT_NE(Refusal(image, ct), "");
+    EXPECT_FITS(image, mr);
+    if (std::string(name).find("hippocampus_") == std::string::npos) {
+      EXPECT_NE(Refusal(image, Hippocampus()), "");
+    }
+  }
+}
+
 TEST(ImageFit, ImplausibleVolumesAndOverriddenRefusalsAreData) {
   const fs::path folder = test::TemporaryFolder();
   io::WriteVolume(Trunk(), folder / "ct.nii.gz");

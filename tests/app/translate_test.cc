@@ -13,6 +13,7 @@
 
 #include "app/base/error.h"
 #include "app/core/engine.h"
+#include "app/core/image_checks.h"
 #include "app/core/translation_checks.h"
 #include "io/file_util.h"
 #include "io/volume_io.h"
@@ -287,20 +288,20 @@ TEST(Translate, ContrastOfTheTrainingImages) {
   const auto quartiles = trained.head_quartiles;
   EXPECT_GT(quartiles[1], quartiles[0]);
   for (const auto& [key, text] : TrainingStatistics({trained})) card.provenance[key] = text;
-  EXPECT_EQ(CheckTranslationInput(image, values, card).refusal, "");
+  EXPECT_EQ(CheckImage(image, values, card).refusal, "");
   // A masked background is told, not refused.
   auto masked = values;
   for (float& v : masked) v = v > 60 ? v : 0;
-  const ImageCheck check = CheckTranslationInput(image, masked, card);
+  const ImageCheck check = CheckImage(image, masked, card);
   EXPECT_EQ(check.refusal, "");
   ASSERT_EQ(check.warnings.size(), 1u);
   EXPECT_NE(check.warnings[0].find("masked"), std::string::npos);
   auto other = values;  // a sequence in which everything is about equally bright
   for (float& v : other) v = v > 60 ? 200 + 0.65f * v : v;
   const auto q = MeasureImage(image, other, card).head_quartiles;
-  EXPECT_NE(CheckTranslationInput(image, other, card).refusal.find("contrast"), std::string::npos)
+  EXPECT_NE(CheckImage(image, other, card).refusal.find("contrast"), std::string::npos)
       << quartiles[0] << " " << quartiles[1] << " " << quartiles[2] << " against " << q[0] << " "
-      << q[1] << " " << q[2] << CheckTranslationInput(image, other, card).refusal;
+      << q[1] << " " << q[2] << CheckImage(image, other, card).refusal;
 }
 
 TEST(Translate, OneSliceAndConstantSlices) {
@@ -335,7 +336,7 @@ TEST(Translate, SharedImagesAreToldApart) {
     std::vector<float> values = image.ToFloat();
     for (float& v : values) v = std::max(v + add, add == 0 ? v : 0.0f);
     const ImageStatistics s = MeasureImage(image, values, TranslatorCard());
-    const std::string refusal = CheckTranslationInput(image, values, TranslatorCard()).refusal;
+    const std::string refusal = CheckImage(image, values, TranslatorCard()).refusal;
     std::printf("%-45s crowding %.2f at %.0f rim %.2f | %s\n", path.filename().c_str(), s.crowding,
                 s.crowded_value, s.dark_rim, refusal.substr(0, 50).c_str());
     return refusal;

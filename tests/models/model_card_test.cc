@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "app/base/error.h"
 #include "models/checkpoint/tensor_file.h"
 
@@ -50,6 +52,66 @@ TEST(ModelCard, RoundTrip) {
   EXPECT_EQ(back.preprocessing.pixel_mm, 0.75);
   EXPECT_EQ(back.preprocessing.context, 1);
   EXPECT_EQ(back.provenance, card.provenance);
+}
+
+TEST(ModelCard, ExpectationsRoundTrip) {
+  ModelCard card = Sample();
+  EXPECT_EQ(ToJson(card).find("expects"), std::string::npos);
+  Expectations& e = card.expects;
+  EXPECT_TRUE(e.empty());
+  e.field_of_view_mm.rows = {200, 600};
+  e.field_of_view_mm.slices.highest = 900;
+  e.voxel_mm.columns.lowest = 0.25;
+  e.slice_count.lowest = 3;
+  e.values = {-1100, 4000};
+  e.correlation = {4, 0.25};
+  e.volumes_ml = {{1, {0.7, 3.7}}, {7, {0, 12}}};
+  EXPECT_FALSE(e.empty());
+  const std::string text = ToJson(card);
+  EXPECT_NE(text.find("\"slices\":[null,900.0]"), std::string::npos) << text;
+  const ModelCard back = ModelCardFromJson(text);
+  EXPECT_EQ(ToJson(back), text);
+  EXPECT_EQ(back.expects.field_of_view_mm.rows.highest, 600);
+  EXPECT_FALSE(std::isfinite(back.expects.field_of_view_mm.slices.lowest));
+  EXPECT_FALSE(back.expects.field_of_view_mm.columns.Stated());
+  EXPECT_EQ(back.expects.voxel_mm.columns.lowest, 0.25);
+  EXPECT_EQ(back.expects.slice_count.lowest, 3);
+  EXPECT_EQ(back.expects.values.lowest, -1100);
+  EXPECT_EQ(back.expects.correlation.distance_mm, 4);
+  EXPECT_EQ(back.expects.correlation.lowest, 0.25);
+  EXPECT_TRUE(back.expects.volumes_ml.at(7).Holds(12));
+  EXPECT_FALSE(back.expects.volumes_ml.at(7).Holds(12.01));
+}
+
+TEST(ModelCard, WrongExpectationsAreRefused) {
+  const auto message = [](const std::string& expects) -> std::string {
+    try {
+      ModelCardFromJson(R"({"format":1,"architecture":"rwkv-unet","task":"segmentation","labels":)"
+                        R"([{"value":0,"name":"background"},{"value":1,"name":"x"}],"expects":)" +
+                        expects + "}");
+    } catch (const ModelError& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  EXPECT_EQ(message("{}"), "no error");
+  EXPECT_EQ(message(R"({"volumes_ml":{"1":[0,5]},"future":7})"), "no error");
+  for (const auto& [expects, part] :
+       {std::pair(R"([1])", "expects"), std::pair(R"({"values":[1]})", "expects.values"),
+        std::pair(R"({"values":["a",2]})", "expects.values"),
+        std::pair(R"({"values":[3,2]})", "expects.values"),
+        std::pair(R"({"slices":[null,0]})", "expects.slices"),
+        std::pair(R"({"field_of_view_mm":[1,2]})", "field_of_view_mm"),
+        std::pair(R"({"field_of_view_mm":{"rows":[5,1]}})", "field_of_view_mm.rows"),
+        std::pair(R"({"voxel_mm":{"slices":[null,-1]}})", "voxel_mm.slices"),
+        std::pair(R"({"correlation":{"lowest":2}})", "correlation.lowest"),
+        std::pair(R"({"correlation":{"lowest":0.5,"distance_mm":-1}})", "distance_mm"),
+        std::pair(R"({"volumes_ml":{"x":[1,2]}})", "volumes_ml"),
+        std::pair(R"({"volumes_ml":{"0":[1,2]}})", "volumes_ml.0"),
+        std::pair(R"({"volumes_ml":{"4":[1,2]}})", "volumes_ml.4")}) {
+    EXPECT_NE(message(expects).find(part), std::string::npos)
+        << expects << ": " << message(expects);
+  }
 }
 
 TEST(ModelCard, DefaultsForWhatIsNotSaid) {
