@@ -68,10 +68,6 @@ void AddSegmentationOptions(CLI::App* command, core::EvaluateOptions& o, OptionM
                            "Distance in mm for a class that only one mask has (0 = image "
                            "diagonal)"))
       ->capture_default_str();
-  only(command->add_option("--dims", o.dims,
-                           "2 or 3: dimensionality of borders (default: 2 for images of one "
-                           "slice)"))
-      ->default_str("auto");
   masks.Only(kDicomMasks, only(command->add_flag(
                               "--force", o.force,
                               "Compare DICOM masks of different frames of reference or series "
@@ -148,6 +144,11 @@ void AddEvaluate(CLI::App& app, Action& action, ModeTable& modes) {
                        "lpips (with --lpips)")
       ->delimiter(',')
       ->capture_default_str();
+  command
+      ->add_option("--dims", options->dims,
+                   "2 or 3: dimensionality of borders and windows (default: 2 for images of one "
+                   "slice)")
+      ->default_str("auto");
   command
       ->add_option("--geometry-tolerance", options->geometry_tolerance,
                    "How far grids may differ, in voxels")

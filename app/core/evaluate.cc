@@ -322,7 +322,6 @@ std::string ForeignOption(const EvaluateOptions& o) {
       {"--classes", false, !o.labels.empty()},
       {"--nsd-tolerance", false, o.nsd_tolerance_mm != plain.nsd_tolerance_mm},
       {"--worst-case", false, o.worst_case_mm != plain.worst_case_mm},
-      {"--dims", false, o.dims != plain.dims},
       {"--source-series", false, !o.source_series.empty()},
       {"--data-range", true, o.data_range != plain.data_range},
       {"--mask", true, !o.mask.empty()},

@@ -79,14 +79,16 @@ std::vector<JobInput> MasksIn(const fs::path& folder) {
   return inputs;
 }
 
-// The images at `path`; `chosen` becomes true where options.series had something to choose.
+// The images at `path`; `chosen` becomes true where options.series or options.regularise have DICOM
+// to act on.
 std::vector<JobInput> ImagesAt(const EvaluateOptions& options, const fs::path& path, bool& chosen,
                                Progress& progress) {
   std::vector<JobInput> found = ExpandInputs({path}, "", false, true, progress);
   const auto dicom = std::find_if(found.begin(), found.end(),
                                   [](const JobInput& input) { return input.series != nullptr; });
-  if (options.series.empty() || dicom == found.end()) return found;
+  if (dicom == found.end()) return found;
   chosen = true;
+  if (options.series.empty()) return found;
   JobInput input = *dicom;
   input.series = &io::ChooseSeries(*input.tree, options.series, path.string());
   const auto listed = std::find_if(found.begin(), found.end(), [&](const JobInput& other) {
@@ -123,9 +125,10 @@ EvaluatedSet FindImagePairs(const EvaluateOptions& options, const fs::path& pred
   bool chosen = false;
   const std::vector<JobInput> p = ImagesAt(options, prediction, chosen, progress);
   const std::vector<JobInput> r = ImagesAt(options, options.reference, chosen, progress);
-  if (!options.series.empty() && !chosen)
-    throw OptionError("--series chooses among DICOM series, and neither '" + prediction.string() +
-                      "' nor '" + options.reference.string() + "' is DICOM; leave it out");
+  if ((!options.series.empty() || options.regularise) && !chosen)
+    throw OptionError("--series and --regularise choose among DICOM series, and neither '" +
+                      prediction.string() + "' nor '" + options.reference.string() +
+                      "' is DICOM; leave them out");
   const auto is_folder_of_files = [](const fs::path& path, const std::vector<JobInput>& inputs) {
     return fs::is_directory(path) && inputs.at(0).series == nullptr;
   };
