@@ -31,7 +31,8 @@ struct TrainingCase {
 inline auto FieldsOf(const TrainingCase& c) {
   return std::make_tuple(Decides("name", c.name), Decides("values", c.values),
                          Decides("classes", c.classes), Decides("size", c.size),
-                         Decides("spacing", c.spacing), Decides("direction", c.direction));
+                         Decides("spacing", c.spacing), Decides("direction", c.direction),
+                         Decides("as_stored", c.as_stored));
 }
 
 // All slices of the training cases, preprocessed by SliceSource as for prediction and kept in
