@@ -238,7 +238,6 @@ TrainResult TrainOnFolder(const TrainOptions& given, Progress& progress) {
   at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(options.seed);
   network.Initialise(generator);
 
-  models::ModelCard card = CardOf(options, dataset);
   if (from) {
     result.start = Start(*from, card, network, progress);
     card.provenance["started_from"] = from->sha256;
