@@ -36,9 +36,10 @@ std::string NameOf(const RtRoi& roi) {
   return roi.name.empty() ? text : text + " '" + roi.name + "'";
 }
 
-// "1 contour", "3 contours".
-std::string Contours(int count) {
-  return std::to_string(count) + (count == 1 ? " contour" : " contours");
+// "1 contour of ROI 2 lies", "3 contours of ROI 2 lie".
+std::string Contours(int count, const std::string& roi, const char* one, const char* many) {
+  return std::to_string(count) + (count == 1 ? " contour of " : " contours of ") + roi + " " +
+         (count == 1 ? one : many);
 }
 
 // A contour in voxel coordinates of the grid.
@@ -194,19 +195,18 @@ void Rasterizer::Note(const RtRoi& roi, const RoiLoops& found, const RegionCount
     note(name + " has " + std::to_string(found.other_types) +
          " points, lines or open contours, which enclose nothing");
   if (found.tilted > 0)
-    note(Contours(found.tilted) + " of " + name +
-         " not parallel to the slices of the image, left out");
-  if (found.outside > 0)
-    note(std::to_string(found.outside) + " contours of " + name + " lie outside the image");
+    note(Contours(found.tilted, name, "is", "are") +
+         " not parallel to the slices of the image and left out");
+  if (found.outside > 0) note(Contours(found.outside, name, "lies", "lie") + " outside the image");
   if (found.beyond > 0)
-    note(Contours(found.beyond) + " of " + name +
-         " reach beyond the edge of the image; what lies there is left out");
+    note(Contours(found.beyond, name, "reaches", "reach") +
+         " beyond the edge of the image; what lies there is left out");
   if (counts.duplicates > 0)
-    note(Contours(counts.duplicates) + " of " + name +
-         " coincide with another one of the same slice and count once");
+    note(Contours(counts.duplicates, name, "coincides", "coincide") +
+         " with another one of the same slice; such contours count once");
   if (counts.overlaps > 0)
-    note(Contours(counts.overlaps) + " of " + name +
-         " overlap others of the same slice in part; they are united");
+    note(Contours(counts.overlaps, name, "overlaps", "overlap") +
+         " others of the same slice in part; they are united");
   int off = 0;
   double farthest = 0;
   for (const Loop& loop : found.loops) {
@@ -218,8 +218,8 @@ void Rasterizer::Note(const RtRoi& roi, const RoiLoops& found, const RegionCount
   if (off > 0) {
     char text[32];
     std::snprintf(text, sizeof text, "%.3g mm", farthest);
-    note(Contours(off) + " of " + name + " lie between slices, up to " + text +
-         " off; they are drawn on the nearest one");
+    note(Contours(off, name, "lies", "lie") + " between slices, up to " + text +
+         " off; the nearest slice is used");
   }
 }
 

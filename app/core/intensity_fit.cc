@@ -115,7 +115,7 @@ std::string RuleText(const models::Preprocessing& p) {
 }
 
 bool LooksLikeShiftedCt(const ValueFacts& facts) {
-  if (!facts.whole_numbers || facts.percentile_0_5 < -10) return false;
+  if (facts.percentile_0_5 < -60) return false;  // resampling undershoots
   if (facts.highest < 1400 || facts.highest > 70000) return false;
   // Measured on CT of trunks and limbs, and on MR scaled so that its tissues come to lie at 1024:
   // in CT little lies between lung and fat, air is there, and so is some dense bone.

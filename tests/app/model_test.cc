@@ -252,6 +252,46 @@ TEST(ModelConvert, UnknownArchitectureKeepsEverything) {
   }
 }
 
+TEST(ModelConvert, WhatTheModelWasMadeForIsStored) {
+  const fs::path input = Write(MakeTiny(9));
+  ModelConvertOptions options = Convert(input);
+  options.preset = "synapse";
+  SilentProgress progress;
+  models::Expectations e = ConvertModel(options, progress).card.expects;
+  EXPECT_EQ(e.field_of_view_mm.columns.lowest, 200);
+  EXPECT_EQ(e.field_of_view_mm.columns.highest, 600);
+  EXPECT_EQ(e.volumes_ml.size(), 8u);
+  EXPECT_TRUE(e.volumes_ml.at(5).Holds(1500));
+  EXPECT_FALSE(e.volumes_ml.at(5).Holds(20));
+
+  options.expect_fov = {100, 300};
+  options.expect_voxel = {0.5, 2};
+  options.expect_values = {-10, 20};
+  options.expect_volumes = {"5=1:2.5", "1=0:9"};
+  e = ConvertModel(options, progress).card.expects;
+  const models::ModelCard stored = models::CardOf(models::ReadTensorFile(options.output));
+  EXPECT_EQ(stored.expects.field_of_view_mm.rows.highest, 300);
+  EXPECT_EQ(stored.expects.voxel_mm.columns.lowest, 0.5);
+  EXPECT_EQ(stored.expects.values.highest, 20);
+  EXPECT_EQ(stored.expects.volumes_ml.at(5).highest, 2.5);
+  EXPECT_EQ(stored.expects.volumes_ml.at(2).highest, e.volumes_ml.at(2).highest);
+
+  // Volumes of other labels do not stay with names that are given.
+  options.expect_volumes.clear();
+  options.labels = {"background", "a", "b", "c", "d", "e", "f", "g", "h"};
+  EXPECT_TRUE(ConvertModel(options, progress).card.expects.volumes_ml.empty());
+
+  for (const char* text : {"5", "5=3", "5=3:2", "x=1:2", "5=1:2x"}) {
+    options.expect_volumes = {text};
+    EXPECT_THROW(ConvertModel(options, progress), OptionError) << text;
+  }
+  options.expect_volumes = {"9=1:2"};  // no such label
+  EXPECT_THROW(ConvertModel(options, progress), ModelError);
+  options.expect_volumes.clear();
+  options.expect_fov = {3, 2};
+  EXPECT_THROW(ConvertModel(options, progress), OptionError);
+}
+
 TEST(ModelConvert, SharedFilesInHalfAreExact) {
   const fs::path input = test::SharedData("parity/rwkv_unet/t_9classes_dataparallel_lean.pth.gz");
   if (input.empty()) GTEST_SKIP();
@@ -283,6 +323,14 @@ TEST(ModelCommand, InfoAsTextAndJson) {
   EXPECT_EQ(parsed["matched"], 326);
   EXPECT_EQ(parsed["unused"].size(), 26u);
   EXPECT_TRUE(parsed["usable"]);
+}
+
+TEST(ModelCommand, InfoShowsWhatIsExpected) {
+  const auto text = test::RunAvocet(
+      {"model", "info", test::ShippedData("models/hippocampus-rwkv-unet-t.safetensors").string()});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_NE(text.out.find("field of view  rows 18 to "), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("Anterior 0.7 to 3.7 ml"), std::string::npos);
 }
 
 TEST(ModelCommand, HolesGiveExitCodeFour) {

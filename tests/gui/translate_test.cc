@@ -187,12 +187,12 @@ TEST_F(WindowTranslates, RefusesInPlainWordsUnlessForced) {
   QTest::mouseClick(&Run(), Qt::LeftButton);
   ASSERT_TRUE(WaitFor([this] { return Doc().images().size() == 2; }, 120))
       << window_->BannerText().toStdString();
-  EXPECT_TRUE(window_->BannerText().contains("translated by 'Run anyway'"))
+  EXPECT_TRUE(window_->BannerText().contains("translated as the user wished, although"))
       << window_->BannerText().toStdString();
   // Which the manifest keeps.
   bool recorded = false;
   for (const auto& [ending, content] : Doc().ActiveImage()->companions) {
-    recorded = recorded || content.find("--force") != std::string::npos;
+    recorded = recorded || content.find("refusal_overridden") != std::string::npos;
   }
   EXPECT_TRUE(recorded);
 }

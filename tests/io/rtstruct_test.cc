@@ -86,7 +86,7 @@ TEST(RtStruct, SeparateHoleContoursFollowEvenOdd) {
   EXPECT_EQ(in_slice(2), 16 + 16 - 4);  // two planes in one slice are united
   std::string notes;
   for (const auto& note : mask.notes) notes += note + "\n";
-  EXPECT_NE(notes.find("1 contours of ROI 2 lie outside"), std::string::npos) << notes;
+  EXPECT_NE(notes.find("1 contour of ROI 2 lies outside"), std::string::npos) << notes;
   EXPECT_NE(notes.find("united"), std::string::npos) << notes;
 }
 
@@ -339,8 +339,8 @@ TEST(RtStruct, OneDamagedRoiDoesNotHideTheOthers) {
     const std::string notes = All(read.notes) + All(mask.notes);
     for (const char* said : {"ROI 1 'bad' has", "1 damaged of its 2 contours is left out",
                              "2 contours of ROI 5, which the file does not describe, are left out",
-                             "1 contour of ROI 6 'tilted' not parallel", "ROI 1 'bad' has no voxel",
-                             "ROI 7 'nothing' has no voxel"})
+                             "1 contour of ROI 6 'tilted' is not parallel",
+                             "ROI 1 'bad' has no voxel", "ROI 7 'nothing' has no voxel"})
       EXPECT_NE(notes.find(said), std::string::npos) << said << "\n" << notes;
     spec.rois.resize(1);  // nothing good is left
     WriteRt(spec, path);
