@@ -39,9 +39,10 @@ bool HoldsDicomMask(const std::filesystem::path& path) {
   return std::any_of(files.begin(), files.end(), core::IsDicomMask);
 }
 
-// Looked up only where --source-series is given: it reads the beginnings of files.
+// Looked up only where an option asks for it: it reads the beginnings of files.
 std::optional<size_t> MaskKind(const core::EvaluateOptions& options) {
-  if (options.source_series.empty() || Task(options) != kSegmentation) return std::nullopt;
+  const bool asked = !options.source_series.empty() || options.force;
+  if (!asked || Task(options) != kSegmentation) return std::nullopt;
   for (const auto& path : {options.prediction, options.reference, options.compare}) {
     std::error_code error;
     if (path.empty()) continue;

@@ -13,7 +13,8 @@ namespace {
 
 constexpr size_t kSegmentation = 0, kTranslation = 1;  // modes of --task
 constexpr size_t kNewWeights = 0, kStartedFrom = 1;    // modes of --init
-constexpr size_t kDrawn = 0, kNamed = 1, kListed = 2;  // how validation cases are chosen
+constexpr size_t kDrawn = 0, kNamed = 1;               // how validation cases are chosen
+constexpr size_t kSplit = 0, kListed = 1;              // modes of --validation-pairs
 constexpr size_t kWarmsUp = 0, kFixedStart = 1;        // modes of --schedule
 
 constexpr size_t kShownNames = 4;
@@ -192,21 +193,24 @@ void AddRecipeOptions(CLI::App* command, core::TrainRunOptions& o, OptionModes& 
       ->group(group);
 }
 
-void AddValidationOptions(CLI::App* command, Options& options, OptionModes& chosen) {
+void AddValidationOptions(CLI::App* command, Options& options, OptionModes& chosen,
+                          OptionModes& listed) {
   core::TrainRunOptions& o = options.segmentation;
   const std::string group = "Validation";
-  chosen.Only(kNamed,
+  listed.Only(kSplit,
               command->add_option("--validation", o.validation, "Names of the cases to hold out")
                   ->group(group));
-  chosen.Only(kNamed, command
+  listed.Only(kSplit, command
                           ->add_option("--validation-list", options.validation_list,
                                        "File with one such name a line")
                           ->group(group));
-  chosen.Only(kDrawn, command
-                          ->add_option("--validation-fraction", o.validation_fraction,
-                                       "Share of cases to hold out when none are named")
-                          ->capture_default_str()
-                          ->group(group));
+  CLI::Option* fraction = command
+                              ->add_option("--validation-fraction", o.validation_fraction,
+                                           "Share of cases to hold out when none are named")
+                              ->capture_default_str()
+                              ->group(group);
+  chosen.Only(kDrawn, fraction);
+  listed.Only(kSplit, fraction);
   command->add_option("--validate-every", o.validate_every, "Epochs between validations")
       ->capture_default_str()
       ->group(group);
@@ -313,16 +317,16 @@ void AddTrain(CLI::App& app, Action& action, ModeTable& modes) {
   OptionModes& start = modes.Add(*command, {"new weights", "--init"}, [options] {
     return options->segmentation.init.empty() ? kNewWeights : kStartedFrom;
   });
-  OptionModes& chosen = modes.Add(*command,
-                                  {"validation cases that are drawn",
-                                   "--validation or --validation-list", "--validation-pairs"},
-                                  [options] {
-                                    if (!options->translation.validation_pairs.empty())
-                                      return kListed;
-                                    const bool named = !options->segmentation.validation.empty() ||
-                                                       !options->validation_list.empty();
-                                    return named ? kNamed : kDrawn;
-                                  });
+  OptionModes& chosen =
+      modes.Add(*command, {"validation cases that are drawn", "--validation or --validation-list"},
+                [options] {
+                  const bool named = !options->segmentation.validation.empty() ||
+                                     !options->validation_list.empty();
+                  return named ? kNamed : kDrawn;
+                });
+  OptionModes& listed = modes.Add(
+      *command, {"a training without --validation-pairs", "--validation-pairs"},
+      [options] { return options->translation.validation_pairs.empty() ? kSplit : kListed; });
   OptionModes& schedule = modes.Add(
       *command, {"--schedule cosine, poly or constant", "this --schedule"}, [options, command] {
         // The default of translation has no warm-up.
@@ -348,7 +352,7 @@ void AddTrain(CLI::App& app, Action& action, ModeTable& modes) {
                       "encoder alone too; for translation its sizes are used");
   command->add_option("--name", o.name, "Name of the model, for people");
   AddRecipeOptions(command, o, schedule);
-  AddValidationOptions(command, *options, chosen);
+  AddValidationOptions(command, *options, chosen, listed);
   AddRunOptions(command, o);
   AddSegmentationOptions(command, o, task);
   AddTranslationOptions(command, *options, task, start);

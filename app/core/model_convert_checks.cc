@@ -19,7 +19,11 @@ std::string CardOption(const ModelConvertOptions& o) {
                                                 {"--channels", o.input_channels > 0},
                                                 {"--tta", !o.tta.empty()},
                                                 {"--licence", !o.licence.empty()},
-                                                {"--provenance", !o.provenance.empty()}};
+                                                {"--provenance", !o.provenance.empty()},
+                                                {"--expect-fov", !o.expect_fov.empty()},
+                                                {"--expect-voxel", !o.expect_voxel.empty()},
+                                                {"--expect-values", !o.expect_values.empty()},
+                                                {"--expect-volume", !o.expect_volumes.empty()}};
   for (const auto& [name, is_given] : given) {
     if (is_given) return name;
   }
@@ -44,6 +48,7 @@ std::string OptionWithoutEffect(const ModelConvertOptions& o, const models::Mode
     if (o.pixel_mm > 0) return sentence("--pixel", translation, segmentation);
     if (o.input_channels > 0) return sentence("--channels", translation, segmentation);
     if (!o.tta.empty()) return sentence("--tta", translation, segmentation);
+    if (!o.expect_volumes.empty()) return sentence("--expect-volume", translation, segmentation);
   }
   const std::string resample = "--resample " + p.resample;
   if (!o.size.empty() && p.resample != "transunet") {

@@ -382,8 +382,10 @@ TEST(ModelCommand, OptionsWithoutEffectAreRefusedByName) {
     EXPECT_NE(result.err.find(options[2] + " has no effect with"), std::string::npos) << result.err;
   }
   const std::vector<std::string> of_a_card[] = {
-      {"--modality", "MR"}, {"--plane", "axial"},    {"--wkv", "exact"},   {"--tta", "flip"},
-      {"--channels", "1"},  {"--licence", "Apache"}, {"--size", "8", "8"}, {"--provenance", "a=b"}};
+      {"--modality", "MR"},   {"--plane", "axial"},       {"--wkv", "exact"},
+      {"--tta", "flip"},      {"--channels", "1"},        {"--licence", "Apache"},
+      {"--size", "8", "8"},   {"--expect-fov", "1", "2"}, {"--expect-volume", "1=2:3"},
+      {"--provenance", "a=b"}};
   for (const auto& options : of_a_card) {
     const auto result = convert(unknown, options);
     EXPECT_EQ(result.exit_code, 4) << result.err;

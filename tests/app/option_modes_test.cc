@@ -74,6 +74,7 @@ class OptionModesTest : public testing::Test {
         {{"train", "--init"}, plus(translation, {"--init", mask})},
         {{"train", "validation cases that are drawn"}, train},
         {{"train", "--validation or --validation-list"}, plus(train, {"--validation", "a"})},
+        {{"train", "a training without --validation-pairs"}, train},
         {{"train", "--validation-pairs"}, plus(translation, {"--validation-pairs", mask})},
         {{"train", "--schedule cosine, poly or constant"}, train},
         {{"train", "this --schedule"}, plus(train, {"--schedule", "acdc-official"})},
