@@ -22,7 +22,9 @@ namespace avocet::io {
 // A series is what can be one volume: images of one SeriesInstanceUID, split further where several
 // lie at the same place (echo, time, acquisition, b-value, image type, repeats), where the image
 // type is that of a localiser, and by frame of reference and plane (over 15 degrees apart), which
-// one volume cannot hold. Files belong together by their UIDs alone; the same image twice, also in
+// one volume cannot hold. Files belong together by their SeriesInstanceUID; where their patients,
+// studies or frames of reference differ, io/dicom_group.h and BelongTogether (io/dicom_plan.h) say
+// what is one series all the same and what is refused. The same image twice, also in
 // two transfer syntaxes, is one image. Slices are ordered by ImagePositionPatient along the normal
 // of ImageOrientationPatient, towards its positive end; the name and the instance number never
 // count. The distance of slices comes from the positions, never from SliceThickness (one single
