@@ -76,15 +76,21 @@ JobPanel::JobPanel(Session& session, QWidget* parent) : QWidget(parent), session
   });
   connect(force_, &QCheckBox::toggled, this, [this] { RefreshState(); });
   connect(models_, &QListWidget::currentRowChanged, this, [this] {
-    if (!choosing_) RefreshState();
+    if (choosing_) return;
+    picked_ = true;
+    RefreshState();
   });
   session_.on_models = [this] { RefreshModels(); };
-  session_.on_fits = [this] { RefreshState(); };
+  session_.on_fits = [this] {
+    if (!picked_) Prefer();  // what is known of the image now may speak for another model
+    RefreshState();
+  };
   session_.document.AddObserver([this](unsigned changes) {
     if (!(changes & kLayersChanged)) return;
     const ImageLayer* image = session_.document.ActiveImage();
     if ((image == nullptr ? 0 : image->id) != image_) {
       force_->setChecked(false);  // it was said of another image
+      picked_ = false;
       Prefer();
     }
     RefreshState();

@@ -37,6 +37,7 @@ class JobPanel : public QWidget {
   int image_ = 0;     // for which a model was last chosen
   size_t known_ = 0;  // models in the list
   bool choosing_ = false;
+  bool picked_ = false;  // by the user, for the image that is open
   int task_ = 0;
 };
 

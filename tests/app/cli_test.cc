@@ -60,7 +60,9 @@ io::Volume Image(int side = 16) {
   uint32_t state = 9;
   for (int64_t v = 0; v < geometry.VoxelCount(); ++v) {
     state = state * 1664525u + 1013904223u;
-    image.As<int16_t>()[v] = static_cast<int16_t>(state >> 23);
+    // A slope with noise: noise alone is refused.
+    const int64_t x = v % side + v / side % (side + 4) + v / (side * (side + 4));
+    image.As<int16_t>()[v] = static_cast<int16_t>(10 * x + (state >> 27));
   }
   return image;
 }
@@ -161,7 +163,7 @@ TEST_F(CliSegment, TheMaskIsTheArgmaxOfForwardOnTheSameSlices) {
   card.preprocessing.intensity = "none";
   const fs::path model = test::WriteRandomModel(card, "axial.safetensors");
   io::Volume image = Image();
-  for (int64_t v = 0; v < image.ValueCount(); ++v) image.As<int16_t>()[v] /= 100;
+  for (int64_t v = 0; v < image.ValueCount(); ++v) image.As<int16_t>()[v] /= 10;
   io::WriteVolume(image, folder_ / "lps.nii");
   ASSERT_EQ(io::ReadVolume(folder_ / "lps.nii").geometry.OrientationLetters(), "LPS");
   ASSERT_EQ(Segment(folder_ / "lps.nii", model, out_ / "mask.nii").exit_code, 0);

@@ -194,7 +194,7 @@ TEST(TrainTranslationCommand, PictureListsWithThePublishedRecipe) {
   const models::ModelCard card =
       models::CardOf(models::ReadTensorFile(folder / "run/model.safetensors"));
   const std::string& training = card.provenance.at("training");
-  for (const char* part : {"batch=4", "lr=0.0002", "weight_decay=0.01", "decay_everything=1",
+  for (const char* part : {"batch=4", "lr=2e-04", "weight_decay=0.01", "decay_everything=1",
                            "schedule=fs-rwkv", "augmentation=fs-rwkv/unc", "size=48\nsqueeze=1",
                            "seed=3407"}) {
     EXPECT_NE(training.find(part), std::string::npos) << part << "\n" << training;

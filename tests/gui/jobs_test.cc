@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The day of a clinician in the real window: open, segment, compare, jump to the worst slice, save,
 // reopen; and what happens when things are slow, cancelled or killed.
+#include <QCheckBox>
 #include <QComboBox>
 #include <QInputDialog>
 #include <QListWidget>
@@ -43,7 +44,7 @@ TEST_F(WindowJobs, SegmentCompareJumpSaveReopen) {
   OpenSample();
   const int reference = Doc().labels().front()->id;
   auto* run = window_->findChild<QPushButton*>("run_model");
-  ASSERT_TRUE(run->isEnabled());
+  ASSERT_TRUE(WaitFor([&] { return run->isEnabled(); })) << "the image is looked at first";
   // Of the models that ship, the one that suits a crop of a head was chosen.
   EXPECT_TRUE(
       window_->findChild<QListWidget*>("models")->currentItem()->text().contains("segments"));
@@ -237,6 +238,14 @@ TEST_F(WindowJobs, CancelAnswersAtOnce) {
   io::WriteVolume(large, path);
   Open({path});
   ASSERT_TRUE(WaitFor([this] { return !session_->catalogue().empty(); }));
+  ASSERT_TRUE(Idle());
+  // Larger than the crops that the model was made for: the user insists.
+  auto* models = window_->findChild<QListWidget*>("models");
+  for (int row = 0; row < models->count(); ++row) {
+    if (models->item(row)->text().contains("segments")) models->setCurrentRow(row);
+  }
+  window_->findChild<QCheckBox*>("force")->setChecked(true);
+  ASSERT_TRUE(window_->findChild<QPushButton*>("run_model")->isEnabled());
   QTest::mouseClick(window_->findChild<QPushButton*>("run_model"), Qt::LeftButton);
   ASSERT_TRUE(WaitFor([this] {
     for (const TaskState& task : session_->tasks.Running()) {

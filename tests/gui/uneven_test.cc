@@ -126,7 +126,8 @@ TEST_F(WindowUneven, IsNotOpenedWhenThePersonDoesNotWantIt) {
 TEST_F(WindowUneven, AsksForWhatIsDroppedAndChosenToo) {
   Answer("Open resampled");
   Drop(Write("tilted", {{0, 2, 4, 6}, 1.0}));
-  ASSERT_EQ(Doc().images().size(), 1u) << window_->BannerText().toStdString();
+  ASSERT_TRUE(WaitFor([&] { return Doc().images().size() == 1; }))
+      << window_->BannerText().toStdString();
   EXPECT_TRUE(Doc().ActiveImage()->volume->resampled);
   session_->Close(Doc().ActiveImage()->id);
 
@@ -167,7 +168,10 @@ TEST_F(WindowUneven, ASegmentationLiesOnTheTrueSlices) {
   session_->ExportDicom(id, seg, {folder, "", false, false}, [&](bool ok) { done = ok; });
   ASSERT_TRUE(Idle());
   ASSERT_TRUE(done) << window_->BannerText().toStdString();
-  const io::SegReadResult read = io::ReadDicomSeg(seg, nullptr);
+  SilentProgress silent;
+  const io::DicomTree tree = io::ScanDicom(folder, silent);
+  const io::SourceSeries source = io::SourceOf(io::ChooseSeries(tree, "", folder.string()));
+  const io::SegReadResult read = io::ReadDicomSeg(seg, &source);
   const auto& fields = read.fields;
   const auto frames = std::find_if(fields.begin(), fields.end(),
                                    [](const auto& one) { return one.first == "NumberOfFrames"; });
