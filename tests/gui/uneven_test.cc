@@ -2,7 +2,6 @@
 // Series with a tilted gantry, missing or uneven slices in the window: what is wrong is said, and
 // they are opened resampled when the person wants it, by whatever way they come in.
 #include <QDropEvent>
-#include <QInputDialog>
 #include <QMessageBox>
 #include <QMimeData>
 #include <QPushButton>
@@ -121,34 +120,6 @@ TEST_F(WindowUneven, IsNotOpenedWhenThePersonDoesNotWantIt) {
   EXPECT_FALSE(text_.isEmpty());
   EXPECT_TRUE(Doc().images().empty());
   EXPECT_FALSE(window_->BannerText().contains("--")) << window_->BannerText().toStdString();
-}
-
-TEST_F(WindowUneven, AsksForWhatIsDroppedAndChosenToo) {
-  Answer("Open resampled");
-  Drop(Write("tilted", {{0, 2, 4, 6}, 1.0}));
-  ASSERT_TRUE(WaitFor([&] { return Doc().images().size() == 1; }))
-      << window_->BannerText().toStdString();
-  EXPECT_TRUE(Doc().ActiveImage()->volume->resampled);
-  session_->Close(Doc().ActiveImage()->id);
-
-  // One even series and an uneven one in a folder.
-  const fs::path both = Write("both", {{0, 2, 4}, 0, "1.2.3.1"});
-  Write("both", {{0, 2, 4, 7}, 0, "1.2.3.2"});
-  QStringList items;
-  QTimer::singleShot(700, window_.get(), [&] {
-    auto* dialog = qobject_cast<QInputDialog*>(QApplication::activeModalWidget());
-    ASSERT_NE(dialog, nullptr);
-    items = dialog->comboBoxItems();
-    Answer("Open resampled");
-    dialog->setTextValue(items.last());
-    dialog->accept();
-  });
-  Open({both});
-  ASSERT_EQ(items.size(), 2) << items.join("\n").toStdString();
-  EXPECT_TRUE(items.last().contains("uneven")) << items.last().toStdString();
-  ASSERT_EQ(Doc().images().size(), 1u) << window_->BannerText().toStdString();
-  EXPECT_TRUE(Doc().ActiveImage()->volume->resampled);
-  EXPECT_EQ(Doc().ActiveImage()->volume->series_instance_uid, "1.2.3.2");
 }
 
 // What is painted on the even grid goes to the slices that were taken.
