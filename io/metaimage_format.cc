@@ -211,9 +211,9 @@ void Reader::ReadGrid(const std::vector<int64_t>& sizes) {
   if (const std::string* text = Find({"DistanceUnits"})) {
     const std::optional<double> known = UnitInMm(*text);
     unit = known.value_or(1);
-    if (unit != 1) Note("the header is in " + *text + "; sizes are converted to millimetres");
+    if (unit != 1) Note("the header is in " + std::string(Trim(*text)) + "; sizes are converted to millimetres");
     if (!known && !Trim(*text).empty() && *text != "?") {
-      Note("its unit of length '" + text->substr(0, 20) + "' is not known; mm is assumed");
+      Note("its unit of length is not known; mm is assumed");
       volume_.assumed.in_plane_size = volume_.assumed.slice_distance = true;
     }
   }

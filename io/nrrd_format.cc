@@ -93,11 +93,11 @@ double Reader::LengthUnit(const std::vector<int>& space_axes) {
     }
   }
   if (!unit) {
-    Note("its unit of length '" + words[0].substr(0, 20) + "' is not known; mm is assumed");
+    Note("its unit of length is not known; mm is assumed");
     assumed_.in_plane_size = assumed_.slice_distance = true;
     return 1;
   }
-  if (*unit != 1) Note("the header is in " + words[0] + "; sizes are converted to millimetres");
+  if (*unit != 1) Note("the header is in " + std::string(Trim(words[0])) + "; sizes are converted to millimetres");
   return *unit;
 }
 

@@ -220,7 +220,7 @@ TEST_F(Training, ResumeRefusesOtherSettings) {
     EXPECT_NE(error.find(part), std::string::npos) << part << ": '" << error << "'";
   };
   EXPECT_EQ(refusal([](auto&, auto&, auto&, auto&, auto&) {}), "");
-  expect("lr=0.002, now lr=0.0001",
+  expect("lr=0.002, now lr=1e-04",
          [](auto& o, auto&, auto&, auto&, auto&) { o.learning_rate = 1e-4; });
   // Every member that decides, those of the recipe and of the network too.
   expect("augmentation.shear=",
