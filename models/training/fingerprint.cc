@@ -17,6 +17,7 @@ std::string Sha256OfText(const std::string& text) {
 
 std::string DecidingCard(ModelCard card) {
   card.provenance.clear();
+  card.expects = {};  // follows from the data, whose hashes stand beside it
   card.name.clear();
   card.licence.clear();
   return ToJson(card);

@@ -103,7 +103,8 @@ TEST_F(TrainInit, StartsFromTheWeightsOfTheFile) {
   ASSERT_EQ(fresh.exit_code, 0) << fresh.err;
   EXPECT_EQ(fresh.out.find("started from"), std::string::npos);
   EXPECT_EQ(models::CardOf(Model("b")).provenance.count("started_from"), 0u);
-  EXPECT_LT(Equal(Model("b"), file), Trained(file) / 2);
+  // Norms and biases start as constants, so that some tensors are equal all the same.
+  EXPECT_LT(Equal(Model("b"), file), Trained(file) * 2 / 3);
 }
 
 TEST_F(TrainInit, OtherClassCountsGetANewClassLayer) {
