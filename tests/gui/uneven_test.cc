@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Series with a tilted gantry, missing or uneven slices in the window: what is wrong is said, and
 // they are opened resampled when the person wants it, by whatever way they come in.
+#include <QDragEnterEvent>
 #include <QDropEvent>
+#include <QInputDialog>
 #include <QMessageBox>
 #include <QMimeData>
 #include <QPushButton>
@@ -9,6 +11,7 @@
 #include <QUrl>
 
 #include "io/dicom_seg.h"
+#include "io/dicom_source_series.h"
 #include "tests/gui/window_fixture.h"
 #include "tests/io/dicom_builder.h"
 
@@ -46,26 +49,7 @@ class WindowUneven : public test::WindowTest {
   // Waits for the question and clicks the button that reads so.
   void Answer(const QString& button, const std::string& shot = "") {
     text_.clear();
-    Click(button, shot, 100);
-  }
-  void Drop(const fs::path& path) {
-    QMimeData data;
-    data.setUrls({QUrl::fromLocalFile(QString::fromStdString(path.string()))});
-    QDropEvent drop(QPointF(400, 300), Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
-    QApplication::sendEvent(window_.get(), &drop);
-    ASSERT_TRUE(Idle());
-    QTest::qWait(30);
-  }
-  QString text_;  // of the question
-
- private:
-  void Click(const QString& button, const std::string& shot, int tries) {
-    QTimer::singleShot(100, window_.get(), [this, button, shot, tries] {
-      auto* box = qobject_cast<QMessageBox*>(QApplication::activeModalWidget());
-      if (box == nullptr) {
-        if (tries > 0) Click(button, shot, tries - 1);
-        return;
-      }
+    WhenAsked<QMessageBox>([this, button, shot](QMessageBox* box) {
       EXPECT_EQ(box->objectName(), "uneven");
       text_ = box->text() + "\n" + box->informativeText();
       if (!shot.empty()) {
@@ -78,6 +62,28 @@ class WindowUneven : public test::WindowTest {
       box->reject();
     });
   }
+  // Calls `then` with the modal dialog of that kind as soon as there is one.
+  template <typename Dialog>
+  void WhenAsked(std::function<void(Dialog*)> then, int tries = 100) {
+    QTimer::singleShot(100, window_.get(), [this, then = std::move(then), tries] {
+      if (auto* dialog = qobject_cast<Dialog*>(QApplication::activeModalWidget())) {
+        then(dialog);
+      } else if (tries > 0) {
+        WhenAsked<Dialog>(then, tries - 1);
+      }
+    });
+  }
+  void Drop(const fs::path& path) {
+    QMimeData data;
+    data.setUrls({QUrl::fromLocalFile(QString::fromStdString(path.string()))});
+    QDragEnterEvent enter(QPoint(400, 300), Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
+    QApplication::sendEvent(window_.get(), &enter);
+    QDropEvent drop(QPointF(400, 300), Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
+    QApplication::sendEvent(window_.get(), &drop);
+    ASSERT_TRUE(Idle());
+    QTest::qWait(30);
+  }
+  QString text_;  // of the question
 };
 
 TEST_F(WindowUneven, OpensResampledAndSaysSo) {
@@ -122,6 +128,31 @@ TEST_F(WindowUneven, IsNotOpenedWhenThePersonDoesNotWantIt) {
   EXPECT_FALSE(window_->BannerText().contains("--")) << window_->BannerText().toStdString();
 }
 
+TEST_F(WindowUneven, AsksForWhatIsDroppedAndChosenToo) {
+  Answer("Open resampled");
+  Drop(Write("tilted", {{0, 2, 4, 6}, 1.0}));
+  ASSERT_EQ(Doc().images().size(), 1u) << window_->BannerText().toStdString();
+  EXPECT_TRUE(Doc().ActiveImage()->volume->resampled);
+  session_->Close(Doc().ActiveImage()->id);
+
+  // One even series and an uneven one in a folder.
+  const fs::path both = Write("both", {{0, 2, 4}, 0, "1.2.3.1"});
+  Write("both", {{0, 2, 4, 7}, 0, "1.2.3.2"});
+  QStringList items;
+  WhenAsked<QInputDialog>([&](QInputDialog* dialog) {
+    items = dialog->comboBoxItems();
+    Answer("Open resampled");
+    dialog->setTextValue(items.last());
+    dialog->accept();
+  });
+  Open({both});
+  ASSERT_EQ(items.size(), 2) << items.join("\n").toStdString();
+  EXPECT_TRUE(items.last().contains("uneven")) << items.last().toStdString();
+  ASSERT_EQ(Doc().images().size(), 1u) << window_->BannerText().toStdString();
+  EXPECT_TRUE(Doc().ActiveImage()->volume->resampled);
+  EXPECT_EQ(Doc().ActiveImage()->volume->series_instance_uid, "1.2.3.2");
+}
+
 // What is painted on the even grid goes to the slices that were taken.
 TEST_F(WindowUneven, ASegmentationLiesOnTheTrueSlices) {
   const fs::path folder = Write("uneven", {{0, 2, 4, 7, 9}});
@@ -139,9 +170,10 @@ TEST_F(WindowUneven, ASegmentationLiesOnTheTrueSlices) {
   session_->ExportDicom(id, seg, {folder, "", false, false}, [&](bool ok) { done = ok; });
   ASSERT_TRUE(Idle());
   ASSERT_TRUE(done) << window_->BannerText().toStdString();
-  SilentProgress silent;
-  const io::DicomTree tree = io::ScanDicom(folder, silent);
-  const io::SourceSeries source = io::SourceOf(io::ChooseSeries(tree, "", folder.string()));
+  // Without the series its frames are where the slices are: at uneven distances.
+  EXPECT_THROW(io::ReadDicomSeg(seg), IoError);
+  SilentProgress progress;
+  const io::SourceSeries source = io::ReadSourceSeries(folder, "", progress);
   const io::SegReadResult read = io::ReadDicomSeg(seg, &source);
   const auto& fields = read.fields;
   const auto frames = std::find_if(fields.begin(), fields.end(),
